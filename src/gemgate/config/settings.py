@@ -1,0 +1,199 @@
+"""What can be set, as frozen values, and the one SETTINGS table that is read off them.
+
+Each field carries its kind, default and sentence; loading, the command line, the commented gemgate.toml and
+docs/settings.md all come from here. Sizes are bytes, spans are seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from gemgate.config.kinds import COUNT, FLAG, NAMES, ORIGINS, PATH, PORT, SIZE, SPAN, TEXT, URL, Kind, choice
+
+TIERS = ("free", "tier1", "tier2", "tier3")
+
+
+class Secret:
+    """A value that no repr, str, format or pickle shows. ``reveal`` is the only way to it."""
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        self.__value = value
+
+    def reveal(self) -> str:
+        """The value itself: for the header that goes upstream, nothing else."""
+        return self.__value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other.reveal() == self.__value
+
+    def __hash__(self) -> int:
+        return hash(self.__value)
+
+    def __repr__(self) -> str:
+        return "Secret(…)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not pickled")
+
+
+def _of(default: object, kind: Kind, sentence: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "sentence": sentence})
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The traffic port, and how requests are taken in."""
+
+    host: str = _of("127.0.0.1", TEXT, "Address that the traffic port listens on.")
+    port: int = _of(8080, PORT, "Traffic port; 0 picks a free one.")
+    allow_open: bool = _of(
+        False, FLAG, "Permit a host beyond loopback: whoever reaches the port then spends your Google quota."
+    )
+    tls_cert: Path | None = _of(None, PATH, "Certificate chain (PEM) to serve TLS with.")  # noqa: RUF009
+    tls_key: Path | None = _of(None, PATH, "Private key (PEM) of the certificate.")  # noqa: RUF009
+    max_body: int = _of(100 * 2**20, SIZE, "Largest body of a call; media uploads are not limited by it.")
+    max_header: int = _of(64 * 2**10, SIZE, "Largest request head.")
+    spool_above: int = _of(2**20, SIZE, "Bodies above this size wait in a temporary file, not in memory.")
+    allowed_hosts: tuple[str, ...] = _of(
+        (), NAMES, "Further Host names that clients may use, next to loopback and the host above."
+    )
+    cors_origins: tuple[str, ...] = _of((), ORIGINS, "Web origins whose pages may call the gateway.")
+    trusted_proxies: tuple[str, ...] = _of(
+        (), NAMES, "Addresses of proxies whose X-Forwarded headers are believed."
+    )
+    drain: float = _of(30.0, SPAN, "How long calls under way may go on when gemgate stops.")
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The administration port."""
+
+    host: str = _of("127.0.0.1", TEXT, "Address that the console listens on.")
+    port: int = _of(8081, PORT, "Console port; 0 picks a free one.")
+    allow_open: bool = _of(
+        False, FLAG, "Permit a host beyond loopback: whoever reaches the port then reads your record."
+    )
+    allowed_hosts: tuple[str, ...] = _of((), NAMES, "Further Host names under which browsers may open it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where calls go."""
+
+    base_url: str = _of("https://generativelanguage.googleapis.com", URL, "Where Google's API is reached.")
+    credentials: str = _of(
+        "own",
+        choice("own", "client"),
+        "own: calls use the keys of [[project]]; client: each client's own Google key is passed through.",
+    )
+    connect_timeout: float = _of(10.0, SPAN, "Longest wait for a connection.")
+    first_byte_timeout: float = _of(120.0, SPAN, "Longest wait for the first byte of an answer.")
+    stall_timeout: float = _of(120.0, SPAN, "Longest silence inside an answer.")
+    total_timeout: float = _of(3600.0, SPAN, "Longest time for one try, from connection to last byte.")
+    ca_file: Path | None = _of(None, PATH, "Certificates (PEM) to trust instead of the system's.")  # noqa: RUF009
+    max_connections: int = _of(0, COUNT, "Most connections to the upstream at once; 0 sets no limit.")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSettings:
+    """How firmly calls are recorded."""
+
+    durability: str = _of(
+        "process",
+        choice("process", "power"),
+        "What a recorded call survives: a killed process, or a power cut as well (slower).",
+    )
+    when_down: str = _of(
+        "serve",
+        choice("serve", "refuse"),
+        "While the database cannot be written: serve calls and keep rows in a spill file, or refuse calls.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PricesSettings:
+    """Where prices come from."""
+
+    file: Path | None = _of(None, PATH, "Price rows (JSON) that override the price book of the package.")  # noqa: RUF009
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A Google project: it owns quota, and one or more keys."""
+
+    name: str
+    tier: str = "tier1"
+    keys: tuple[Secret, ...] = ()
+    billing_account: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. ``source`` is the file that was read, if any."""
+
+    data: Path
+    gateway: Gateway = Gateway()
+    console: Console = Console()
+    upstream: Upstream = Upstream()
+    projects: tuple[Project, ...] = ()
+    record: RecordSettings = RecordSettings()
+    prices: PricesSettings = PricesSettings()
+    demo: bool = False
+    source: Path | None = None
+
+    @property
+    def simulated(self) -> bool:
+        """Whether calls go to the simulator: asked for, or no key of ours and none of the clients' to use."""
+        return self.demo or (self.upstream.credentials == "own" and not self.projects)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the SETTINGS table. ``section`` is empty for keys at the top of the file."""
+
+    section: str
+    name: str
+    kind: Kind
+    default: object
+    sentence: str
+
+    @property
+    def key(self) -> str:
+        """The dotted key, as in ``gateway.port``."""
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def env(self) -> str:
+        """The environment variable, as in ``GEMGATE_GATEWAY_PORT``."""
+        return "GEMGATE_" + self.key.replace(".", "_").upper()
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "gateway": Gateway,
+    "console": Console,
+    "upstream": Upstream,
+    "record": RecordSettings,
+    "prices": PricesSettings,
+}
+
+
+def _rows() -> tuple[Setting, ...]:
+    rows = [
+        Setting("", "data", PATH, Path("gemgate-data"), "Folder of the database and everything else kept."),
+        Setting("", "demo", FLAG, False, "Send calls to the built-in simulator, whatever keys there are."),
+    ]
+    for section, shape in SECTIONS.items():
+        for one in fields(shape):
+            assert one.default is not MISSING
+            rows.append(
+                Setting(section, one.name, one.metadata["kind"], one.default, one.metadata["sentence"])
+            )
+    return tuple(rows)
+
+
+SETTINGS: tuple[Setting, ...] = _rows()
+"""Every setting but those of ``[[project]]`` (see ``gemgate.config.projects``)."""
