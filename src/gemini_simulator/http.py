@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Request:
-    """One request as a handler sees it. ``params`` come from the path, ``headers`` have lower-case names."""
+    """One request as a handler sees it.
+
+    ``params`` come from the path, ``headers`` have lower-case names, ``faults`` are the named faults (and their
+    values) that the script or the client's ``x-simulate`` header asks for.
+    """
 
     world: World
     project: Project
@@ -27,6 +31,7 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     chunks: AsyncIterator[bytes]
+    faults: dict[str, str] = field(default_factory=dict)
 
     async def body(self) -> bytes:
         """The whole body."""
@@ -67,19 +72,40 @@ class StreamReply:
     content_type: str = "text/event-stream"
 
 
+RPC_NAMES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    402: "RESOURCE_EXHAUSTED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    405: "UNIMPLEMENTED",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
 class ApiError(Exception):
     """A refusal in Google's shape: google.rpc.Status with optional details."""
 
-    def __init__(self, status: int, message: str, rpc: str = "", details: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, rpc: str = "", details: list[dict[str, Any]] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
-        self.rpc = rpc or {
-            400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 402: "RESOURCE_EXHAUSTED", 403: "PERMISSION_DENIED",
-            404: "NOT_FOUND", 405: "UNIMPLEMENTED", 409: "ABORTED", 429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL",
-            503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
-        }.get(status, "UNKNOWN")
+        self.rpc = rpc or RPC_NAMES.get(status, "UNKNOWN")
         self.details = details or []
+
+    def payload(self) -> dict[str, Any]:
+        """The body of the refusal."""
+        error: dict[str, Any] = {"code": self.status, "message": self.message, "status": self.rpc}
+        if self.details:
+            error["details"] = self.details
+        return {"error": error}
 
 
 Handler = Callable[[Request], Awaitable[Reply | StreamReply]]

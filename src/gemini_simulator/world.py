@@ -139,7 +139,7 @@ class World:
         self._keys[key] = project
 
     def project_of(self, key: str) -> Project:
-        """The project that ``key`` opens. Raises ApiError 400 API_KEY_INVALID for a key Google would not know."""
+        """The project that ``key`` opens. Raises ApiError 400 for a key that Google would not know."""
         known = self._keys.get(key)
         if known is not None:
             return known
