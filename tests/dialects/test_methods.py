@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemgate.dialects.gemini import methods
-from gemgate.dialects.gemini.methods import Answer, Match, match
+from gemgate.dialects.gemini.methods import Match, Reading, match
 
 INVENTORY: list[list[str]] = json.loads(
     (pathlib.Path(__file__).parent.parent / "cases" / "methods.json").read_text()
@@ -64,29 +64,29 @@ def test_names_in_paths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "path", "kind", "flags"),
+    ("verb", "path", "reading", "flags"),
     [
-        ("POST", "/v1/models/m:generateContent", Answer.GENERATE, "generating inspected retryable"),
+        ("POST", "/v1/models/m:generateContent", Reading.GENERATE, "generating inspected retryable"),
         (
             "POST",
             "/v1/models/m:streamGenerateContent",
-            Answer.GENERATE,
+            Reading.GENERATE,
             "generating inspected streaming retryable",
         ),
-        ("POST", "/v1/models/m:batchEmbedContents", Answer.EMBED, "generating inspected retryable"),
-        ("POST", "/v1/models/m:countTokens", Answer.COUNT, "inspected retryable"),
-        ("POST", "/v1/interactions", Answer.INTERACTION, "generating inspected retryable"),
-        ("GET", "/v1/interactions/i", Answer.INTERACTION, "retryable"),
-        ("POST", "/v1beta/openai/chat/completions", Answer.OPENAI, "generating inspected retryable"),
-        ("POST", "/v1/cachedContents", Answer.OTHER, "inspected"),
-        ("POST", "/v1/models/m:batchGenerateContent", Answer.OTHER, ""),
-        ("POST", "/upload/v1/files", Answer.OTHER, "upload"),
-        ("DELETE", "/v1/files/f", Answer.OTHER, ""),
+        ("POST", "/v1/models/m:batchEmbedContents", Reading.EMBED, "generating inspected retryable"),
+        ("POST", "/v1/models/m:countTokens", Reading.COUNT, "inspected retryable"),
+        ("POST", "/v1/interactions", Reading.INTERACTION, "generating inspected retryable"),
+        ("GET", "/v1/interactions/i", Reading.INTERACTION, "retryable"),
+        ("POST", "/v1beta/openai/chat/completions", Reading.OPENAI, "generating inspected retryable"),
+        ("POST", "/v1/cachedContents", Reading.OTHER, "inspected"),
+        ("POST", "/v1/models/m:batchGenerateContent", Reading.OTHER, ""),
+        ("POST", "/upload/v1/files", Reading.OTHER, "upload"),
+        ("DELETE", "/v1/files/f", Reading.OTHER, ""),
     ],
 )
-def test_flags(verb: str, path: str, kind: Answer, flags: str) -> None:
+def test_flags(verb: str, path: str, reading: Reading, flags: str) -> None:
     found = asked(verb, path)
-    assert found.kind is kind
+    assert found.reading is reading
     names = ("generating", "inspected", "streaming", "retryable", "upload")
     assert {name for name in names if getattr(found, name)} == set(flags.split())
 

@@ -2,7 +2,8 @@
 
 A dialect turns each event (or a whole unary body) into a ``Seen``; ``Meter.add`` folds them. Laws:
 
-- usage is the last one seen, never a sum: Google repeats running totals in each chunk;
+- usage is the last one seen, never a sum: Google repeats running totals in each chunk; grounding, which only
+  some chunks name, is the most that was seen;
 - the first model, response id and tier named win for identity, the last for tier (tier may be corrected);
 - an answer is empty when it has neither finish reason, nor parts, nor a block reason.
 """
@@ -35,13 +36,33 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     parts: bool = False
     fault: Fault | None = None
     garbage: bool = False
-    done: bool = False  # a marker without content that closes the stream: ``[DONE]``
+    searches: int = 0  # search queries, maps queries and grounding of this event, also without usage
+    maps: int = 0
+    grounded: bool = False
+    done: bool = (
+        False  # the answer ends here without a reason of its own: ``[DONE]``, or a kind that has none
+    )
 
 
 class Meter:
     """Folds ``Seen`` values into the state of the answer."""
 
-    __slots__ = ("block", "events", "fault", "finish", "garbage", "model", "parts", "response", "tier", "usage")
+    __slots__ = (
+        "block",
+        "done",
+        "events",
+        "fault",
+        "finish",
+        "garbage",
+        "grounded",
+        "maps",
+        "model",
+        "parts",
+        "response",
+        "searches",
+        "tier",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
@@ -53,13 +74,19 @@ class Meter:
         self.parts = False
         self.fault: Fault | None = None
         self.garbage = False
+        self.done = False
         self.events = 0
+        self.searches = 0
+        self.maps = 0
+        self.grounded = False
 
     def add(self, seen: Seen) -> None:
         """Fold one event in."""
         self.events += 1
         if seen.usage is not None:
             self.usage = seen.usage
+        if seen.grounded or self.grounded:
+            self._ground(seen)
         if seen.finish:
             self.finish = seen.finish
         if seen.model and not self.model:
@@ -76,11 +103,23 @@ class Meter:
             self.fault = seen.fault
         if seen.garbage:
             self.garbage = True
+        if seen.done:
+            self.done = True
+
+    def _ground(self, seen: Seen) -> None:
+        """Keep the most grounding seen, and put it into the usage of this moment."""
+        self.grounded = True
+        self.searches = max(self.searches, seen.searches)
+        self.maps = max(self.maps, seen.maps)
+        if self.usage is not None:
+            self.usage = msgspec.structs.replace(
+                self.usage, searches=self.searches, maps=self.maps, grounded=True
+            )
 
     @property
     def ended(self) -> bool:
-        """Whether the answer has come to an end of its own: a finish reason, or a blocked prompt."""
-        return bool(self.finish or self.block)
+        """Whether the answer has come to an end of its own: a finish reason, a blocked prompt, a mark."""
+        return bool(self.finish or self.block or self.done)
 
     @property
     def empty(self) -> bool:

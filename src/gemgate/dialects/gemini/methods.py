@@ -15,8 +15,8 @@ import urllib.parse
 import msgspec
 
 
-class Answer(enum.StrEnum):
-    """What kind of answer a method gives, and so how ``observe`` reads it."""
+class Reading(enum.StrEnum):
+    """How ``observe`` reads the answers of a method."""
 
     GENERATE = "generate"
     INTERACTION = "interaction"
@@ -41,7 +41,7 @@ class Match(msgspec.Struct, frozen=True, gc=False):
     version: str
     model: str = ""
     resource: str = ""
-    kind: Answer = Answer.OTHER
+    reading: Reading = Reading.OTHER
     upload: bool = False
     generating: bool = False
     inspected: bool = False
@@ -106,9 +106,11 @@ upload/environments PUT/*/files/*=@environments.files.upload
 download/files GET/*:download=@media.download
 """
 
-_GENERATE = {"generateContent", "streamGenerateContent", "generateAnswer", "generateMessage", "generateText"}
+_GENERATE = {"generateContent", "streamGenerateContent"}
+_OLD = {"generateAnswer", "generateMessage", "generateText"}  # neither usage nor, mostly, a finish reason
 _EMBED = {"embedContent", "batchEmbedContents", "embedText", "batchEmbedText"}
 _COUNT = {"countTokens", "countMessageTokens", "countTextTokens"}
+_INSPECTED = {"cachedContents.create", "openai.images.generations"}
 _TWO_WORDS = {"chat/completions", "images/generations", "upload/operations"}
 _LIVE = re.compile(
     r"ws/google\.ai\.generativelanguage\.(v1(?:beta|alpha)?)\.GenerativeService\."
@@ -145,30 +147,31 @@ def _table() -> dict[str, Match]:
 def _describe(key: str, method: str) -> Match:
     verb, _, shape = key.partition(" ")
     action = method.rpartition(".")[2]
-    kind = Answer.OTHER
+    reading = Reading.OTHER
     if method in ("openai.chat.completions", "openai.embeddings"):
-        kind = Answer.OPENAI
+        reading = Reading.OPENAI
     elif method.startswith("interactions.") and action != "delete":
-        kind = Answer.INTERACTION
+        reading = Reading.INTERACTION
     elif action in _GENERATE:
-        kind = Answer.GENERATE
+        reading = Reading.GENERATE
     elif action in _EMBED:
-        kind = Answer.EMBED
+        reading = Reading.EMBED
     elif action in _COUNT:
-        kind = Answer.COUNT
+        reading = Reading.COUNT
     upload = shape.startswith("upload/")
-    asks = kind is not Answer.OTHER and action not in ("get", "cancel")
+    old = action in _OLD
+    asks = reading is not Reading.OTHER and action not in ("get", "cancel")
     return Match(
         method=method,
         version="",
-        kind=kind,
+        reading=reading,
         upload=upload,
-        generating=asks and kind is not Answer.COUNT,
-        inspected=asks
+        generating=asks and reading is not Reading.COUNT,
+        inspected=asks or old or "predict" in action or method in _INSPECTED,
         or method in ("cachedContents.create", "openai.images.generations")
         or "predict" in action,
         streaming=action == "streamGenerateContent",
-        retryable=asks or (verb == "GET" and not upload),
+        retryable=asks or old or (verb == "GET" and not upload),
     )
 
 
@@ -200,7 +203,7 @@ def _match(verb: str, path: str) -> Match | None:
         live = _LIVE.fullmatch("/".join(segments))
         if live is None or verb != "GET":
             return None
-        return Match(method=live[2], version=live[1], kind=Answer.LIVE)
+        return Match(method=live[2], version=live[1], reading=Reading.LIVE)
     lead = segments.pop(0) if segments[0] in ("upload", "download") else ""
     version = segments.pop(0)
     if version not in VERSIONS or not segments:
