@@ -1,0 +1,1 @@
+"""The async call path: composes, decides nothing."""

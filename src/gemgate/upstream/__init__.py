@@ -1,0 +1,1 @@
+"""Async HTTP to Google."""

@@ -1,0 +1,34 @@
+"""What all calls of one gateway share."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from time import time_ns
+
+from gemgate.core.call import mint
+from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.watch import Watch
+from gemgate.store.database import Database
+from gemgate.upstream.client import Upstream
+
+
+@dataclass(slots=True)
+class Desk:
+    """The open database, the upstream client, the watch and the configuration in force.
+
+    ``secret`` keys the hashes of this installation; ``boot`` names this process in the record.
+    """
+
+    snapshot: Snapshot
+    db: Database
+    upstream: Upstream
+    boot: bytes
+    secret: bytes
+    watch: Watch = field(default_factory=Watch)
+    under_way: int = 0
+
+    def mint(self) -> tuple[bytes, int]:
+        """A new call id and the time it stands for (µs)."""
+        now = time_ns() // 1000
+        return mint(now, os.urandom(8)), now

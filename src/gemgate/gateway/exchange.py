@@ -1,0 +1,113 @@
+"""One HTTP exchange with a client: what was asked, and the few ways to answer.
+
+A thin face over ASGI's scope, receive and send. It counts bytes and notes when the first one left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from time import perf_counter_ns
+from typing import Any
+
+from gemgate.gateway.headers import Headers, scrub
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class ClientGone(Exception):
+    """The client closed its connection before its request was complete."""
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = (
+        "_receive",
+        "_send",
+        "client_key",
+        "completed",
+        "fields",
+        "first_byte_at",
+        "headers",
+        "path",
+        "query",
+        "raw_path",
+        "received",
+        "scheme",
+        "sent",
+        "started",
+        "verb",
+    )
+
+    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+        self._receive = receive
+        self._send = send
+        self.verb: str = scope["method"]
+        self.path: str = scope["path"]
+        raw: bytes = scope.get("raw_path") or self.path.encode()
+        self.raw_path = raw.decode("latin-1")
+        self.scheme: str = scope["scheme"]
+        self.headers: Headers = scope["headers"]
+        self.fields: dict[bytes, bytes] = dict(self.headers)
+        self.query, self.client_key = scrub(scope["query_string"])
+        self.started = False
+        self.completed = False
+        self.received = 0
+        self.sent = 0
+        self.first_byte_at = 0
+
+    def header(self, name: bytes) -> str:
+        """A request header's value, empty when absent."""
+        return self.fields.get(name, b"").decode("latin-1")
+
+    @property
+    def length(self) -> int | None:
+        """The announced Content-Length; None when there is none (chunked, or no body)."""
+        text = self.fields.get(b"content-length", b"")
+        return int(text) if text.isdigit() else None
+
+    @property
+    def has_body(self) -> bool:
+        """Whether a body follows the head."""
+        return b"transfer-encoding" in self.fields or bool(self.length)
+
+    @property
+    def own_url(self) -> str:
+        """Scheme and host under which the client reached us."""
+        return f"{self.scheme}://{self.header(b'host') or 'localhost'}"
+
+    async def receive(self) -> Message:
+        """ASGI's receive; after the body it waits for the client's hang-up."""
+        return await self._receive()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The request's body as it arrives. Raises ClientGone when the client leaves in the middle."""
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if body := message.get("body", b""):
+                self.received += len(body)
+                yield body
+            if not message.get("more_body", False):
+                return
+
+    async def start(self, status: int, headers: Headers) -> None:
+        """Send the head."""
+        self.started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def write(self, data: bytes, more: bool = True) -> None:
+        """Send a piece of the body; waits while the client is slow."""
+        if data and not self.sent:
+            self.first_byte_at = perf_counter_ns()
+        self.sent += len(data)
+        self.completed = not more
+        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """Send a whole answer."""
+        await self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
+        await self.write(body, more=False)

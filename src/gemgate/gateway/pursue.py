@@ -1,0 +1,206 @@
+"""Drives ``core.pursuit``: each move becomes a try at the upstream, each try a verdict.
+
+Laws:
+
+- the intent of a try is committed before its first byte goes to Google;
+- no answer is committed to the client here; a stream's first event is judged before ``pursue`` returns;
+- a try that is not the one returned has been closed.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from gemgate.core import pursuit
+from gemgate.core.call import Intent, Streaming
+from gemgate.core.meter import Meter
+from gemgate.core.routing import Plan, Target
+from gemgate.core.verdict import Kind, Scope, Verdict
+from gemgate.dialects.gemini import observe, verdict
+from gemgate.dialects.gemini.stream import Tap
+from gemgate.dialects.sse import TooLong
+from gemgate.gateway import wiring
+from gemgate.gateway.desk import Desk
+from gemgate.gateway.headers import Headers, downward
+from gemgate.gateway.ticket import Ticket, Trial
+from gemgate.store import ledger
+from gemgate.upstream.client import Reply, TransportFault
+
+# Answers of calls that are judged are read whole up to this size; other answers stream from the smaller one on.
+JUDGED_CAP = 64 << 20
+PASSED_CAP = 1 << 20
+
+
+@dataclass(slots=True)
+class Answer:
+    """An answer that may be given to the client. With ``chunks`` more of the body is to come after ``body``."""
+
+    verdict: Verdict
+    status: int
+    headers: Headers
+    body: bytes
+    reply: Reply | None = None
+    chunks: AsyncIterator[bytes] | None = None
+    tap: Tap | None = None
+
+
+async def pursue(plan: Plan, ticket: Ticket, desk: Desk) -> Answer:
+    """Follow the plan until a try ends it. Returns the last answer, good or bad."""
+    moves = pursuit.pursue(plan)
+    move = next(moves)
+    while True:
+        answer = await attempt(move.target, ticket, desk)
+        try:
+            move = moves.send(answer.verdict)
+        except StopIteration:
+            return answer
+        if answer.reply is not None:
+            answer.reply.close()
+
+
+async def attempt(target: Target, ticket: Ticket, desk: Desk) -> Answer:
+    """One try: intent, request, head, and as much of the body as judging takes."""
+    wire, credential = wiring.wire(target, ticket, desk)
+    trial = Trial(len(ticket.trials) + 1, target, credential)
+    trial.request_bytes = wire.length or 0
+    await desk.db.write(ledger.open_tries, _intent(trial, ticket, desk))
+    ticket.trials.append(trial)
+    reply: Reply | None = None
+    limits = ticket.snapshot.settings.upstream
+    ticket.vigil.expire(limits.total_timeout)
+    try:
+        with ticket.vigil.limit("first_byte_timeout", limits.first_byte_timeout):
+            reply = await desk.upstream.send(ticket.snapshot.base, wire)
+            answer = await _read(reply, trial, ticket)
+    except TransportFault as fault:
+        if reply is not None:
+            reply.close()
+        answer = Answer(_uncommitted(fault.verdict), 0, [], b"")
+    except BaseException:
+        if reply is not None:
+            reply.close()
+        raise
+    if answer.reply is None:
+        trial.end(answer.verdict)
+    return answer
+
+
+def _uncommitted(found: Verdict) -> Verdict:
+    """A cut before anything was given to the client is a failed try, not a cut answer."""
+    if found.kind is not Kind.CUT:
+        return found
+    return Verdict(
+        kind=Kind.BROKEN, status=502, reason="cut", message=found.message, scope=found.scope, billed=True
+    )
+
+
+def _intent(trial: Trial, ticket: Ticket, desk: Desk) -> Intent:
+    match, asked = ticket.match, ticket.asked
+    return Intent(
+        call_id=ticket.call_id,
+        attempt=trial.number,
+        boot=desk.boot,
+        received_at=ticket.received_at,
+        sent_at=trial.sent_at,
+        method=match.method if match else "unknown",
+        version=match.version if match else "",
+        model=trial.target.model,
+        project=trial.target.project,
+        credential=trial.credential,
+        client=ticket.client,
+        streaming=ticket.streaming,
+        request_bytes=trial.request_bytes,
+        input_estimate=asked.input_estimate if asked else 0,
+        tier=asked.tier if asked else "",
+    )
+
+
+async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
+    trial.status = reply.status
+    trial.first_byte = wiring.now()
+    for name, value in reply.headers:
+        if name == b"x-gemini-service-tier":
+            trial.tier = value.decode("latin-1")
+    headers = downward(reply.headers, ticket.snapshot.origin, ticket.exchange.own_url)
+    judged = ticket.asked is not None and ticket.match is not None and ticket.match.generating
+    if reply.status < 400 and judged and ticket.streaming is not Streaming.NONE and wiring.streams(reply):
+        return await _first_event(reply, headers, trial, ticket)
+    parts: list[bytes] = []
+    size = 0
+    cap = JUDGED_CAP if judged or reply.status >= 400 else PASSED_CAP
+    chunks = reply.chunks()
+    async for chunk in chunks:
+        parts.append(chunk)
+        size += len(chunk)
+        trial.response_bytes += len(chunk)
+        ticket.vigil.beat()
+        if size > cap:
+            ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
+            return Answer(ok, reply.status, headers, b"".join(parts), reply, chunks)
+    reply.close()
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    return Answer(_judge_whole(reply, body, trial, ticket), reply.status, headers, body)
+
+
+def _judge_whole(reply: Reply, body: bytes, trial: Trial, ticket: Ticket) -> Verdict:
+    plain = decoded(reply.headers, body)
+    if reply.status >= 400:
+        return verdict.judge_error(reply.status, plain)
+    match = ticket.match
+    if match is not None and match.generating:
+        trial.meter = Meter()
+        trial.meter.add(observe.observe(match.kind, plain, ""))
+        return verdict.judge_answer(trial.meter, whole=True)
+    if wiring.is_page(reply):
+        return Verdict(
+            kind=Kind.BROKEN,
+            status=502,
+            reason="garbage",
+            message="The upstream answered with a web page instead of JSON.",
+            scope=Scope.UPSTREAM,
+        )
+    return Verdict(kind=Kind.OK, status=reply.status)
+
+
+async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Ticket) -> Answer:
+    """Read a stream up to its first whole event and judge that: nothing is committed before."""
+    tap = wiring.tap(ticket)
+    trial.meter = tap.meter
+    chunks = reply.chunks()
+    ready = b""
+    ended = True
+    try:
+        async for chunk in chunks:
+            trial.response_bytes += len(chunk)
+            ready += tap.feed(chunk)
+            ticket.vigil.beat()
+            if tap.meter.events:
+                ended = False
+                break
+        else:
+            tap.close()
+    except TooLong:
+        tap.meter.garbage = True
+    if ended or tap.broken or tap.meter.garbage:
+        reply.close()
+        found = verdict.judge_answer(tap.meter, whole=ended)
+        if not found.ok or ended:
+            fault = tap.fault
+            body = fault.raw if fault is not None else ready + tap.held
+            status = found.status if fault is not None else reply.status
+            return Answer(found, status, headers if fault is None else wiring.JSON, body)
+    ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
+    return Answer(ok, reply.status, headers, ready, reply, chunks, tap)
+
+
+def decoded(headers: Headers, body: bytes) -> bytes:
+    """A readable copy of an encoded body; the body itself when its coding is none that we asked for."""
+    coding = next((value.strip().lower() for name, value in headers if name == b"content-encoding"), b"")
+    if coding in (b"gzip", b"x-gzip", b"deflate") and body:
+        try:
+            return zlib.decompress(body, zlib.MAX_WBITS | 32)
+        except zlib.error:
+            return b""
+    return body

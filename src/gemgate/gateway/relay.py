@@ -1,0 +1,165 @@
+"""Gives an answer to the client, and holds its end until the row is committed.
+
+Laws:
+
+- what upstream sent is what the client gets, byte for byte;
+- a whole answer leaves after the row is committed; of a stream everything before its end leaves at once;
+- an answer that broke ends in an error of its own form, or in a closed connection where the form has none:
+  never in a clean end;
+- we read on only as fast as the client takes the bytes.
+"""
+
+from __future__ import annotations
+
+from gemgate.core.call import Streaming, spell
+from gemgate.core.verdict import Kind, Scope, Verdict
+from gemgate.dialects.gemini import errors, verdict
+from gemgate.dialects.gemini.array import ArrayFeed
+from gemgate.dialects.gemini.stream import Tap
+from gemgate.dialects.sse import TooLong
+from gemgate.gateway.desk import Desk
+from gemgate.gateway.headers import Headers, retry_after
+from gemgate.gateway.pursue import Answer
+from gemgate.gateway.settle import settle
+from gemgate.gateway.ticket import Ticket
+from gemgate.gateway.wiring import JSON
+from gemgate.upstream.client import TransportFault
+
+
+async def relay(answer: Answer, ticket: Ticket, desk: Desk) -> None:
+    """Give the answer to the client and record the call."""
+    if answer.reply is None:
+        await _whole(answer, ticket, desk)
+        return
+    try:
+        if answer.tap is not None:
+            await _stream(answer, answer.tap, ticket, desk)
+        else:
+            await _through(answer, ticket, desk)
+    finally:
+        answer.reply.close()
+
+
+async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
+    found = answer.verdict
+    status, body, headers = answer.status, answer.body, answer.headers
+    if not found.ok and (status < 400 or not body):
+        # Upstream gave no error of its own to pass on: a page, nothing, half an answer, or no answer at all.
+        status = found.status if found.status >= 400 else 502
+        body = errors.render_verdict(found, call=spell(ticket.call_id), status=status)
+        headers = JSON
+    ticket.conclude(found, status)
+    ticket.response_bytes = len(body)
+    await settle(ticket, desk)
+    await ticket.exchange.answer(status, marked(headers, ticket, found), body)
+
+
+async def _through(answer: Answer, ticket: Ticket, desk: Desk) -> None:
+    """A large answer that is not judged passes piece by piece; the last piece waits for the row."""
+    assert answer.chunks is not None
+    exchange, trial = ticket.exchange, ticket.trial
+    assert trial is not None
+    await exchange.start(answer.status, marked(answer.headers, ticket, answer.verdict))
+    last = answer.body
+    stall = ticket.snapshot.settings.upstream.stall_timeout
+    found = answer.verdict
+    try:
+        with ticket.vigil.limit("stall_timeout", stall) as vigil:
+            async for chunk in answer.chunks:
+                vigil.pause()
+                trial.response_bytes += len(chunk)
+                await exchange.write(last)
+                last = chunk
+                vigil.beat()
+    except TransportFault as fault:
+        found = _cut(fault.verdict)
+    ticket.response_bytes = exchange.sent + len(last)
+    ticket.conclude(found, answer.status)
+    await settle(ticket, desk)
+    if found.ok:
+        await exchange.write(last, more=False)
+    # else: the answer stays incomplete and the server closes the connection, which every client notices.
+
+
+async def _stream(answer: Answer, tap: Tap, ticket: Ticket, desk: Desk) -> None:
+    assert answer.chunks is not None
+    exchange, trial = ticket.exchange, ticket.trial
+    assert trial is not None
+    await exchange.start(answer.status, marked(answer.headers, ticket, answer.verdict))
+    if answer.body:
+        await exchange.write(answer.body)
+    found: Verdict | None = None
+    try:
+        with ticket.vigil.limit("stall_timeout", ticket.snapshot.settings.upstream.stall_timeout) as vigil:
+            async for chunk in answer.chunks:
+                trial.response_bytes += len(chunk)
+                ready = tap.feed(chunk)
+                if tap.broken:
+                    break
+                if ready:
+                    vigil.pause()
+                    await exchange.write(ready)
+                vigil.beat()
+        tap.close()
+    except TransportFault as fault:
+        found = _cut(fault.verdict)
+    except TooLong:
+        tap.meter.garbage = True
+    if found is None or tap.meter.ended:
+        found = verdict.judge_answer(tap.meter, whole=True)
+    if not found.ok and found.kind is not Kind.CUT:
+        found = _cut(found)
+    if found.ok and isinstance(tap.splitter, ArrayFeed) and not tap.splitter.closed:
+        found = _cut(Verdict(kind=Kind.CUT, status=502, reason="cut", message="The array was not closed."))
+    tail = tap.held if found.ok else _error_tail(found, tap, ticket)
+    ticket.response_bytes = exchange.sent + len(tail)
+    ticket.conclude(found, answer.status)
+    await settle(ticket, desk)
+    await exchange.write(tail, more=False)
+
+
+def _cut(found: Verdict) -> Verdict:
+    """What a fault is called once the answer has begun."""
+    return Verdict(
+        kind=Kind.CUT,
+        status=found.status or 502,
+        reason=found.reason or "cut",
+        message=found.message or "The upstream ended the answer without a finish reason.",
+        scope=found.scope or Scope.UPSTREAM,
+        retry_after=found.retry_after,
+        quota=found.quota,
+        billed=True,
+    )
+
+
+def _error_tail(found: Verdict, tap: Tap, ticket: Ticket) -> bytes:
+    """The error in the form of this stream: upstream's own object when it sent one, else ours."""
+    call = spell(ticket.call_id)
+    fault = tap.fault
+    body = fault.raw if fault is not None and fault.raw else errors.render_verdict(found, call=call, status=found.status)
+    if ticket.streaming is Streaming.ARRAY:
+        assert isinstance(tap.splitter, ArrayFeed)
+        return tap.splitter.error_suffix(body)
+    assert ticket.match is not None
+    return errors.stream_error(ticket.match.kind, body)
+
+
+def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float = 0.0) -> Headers:
+    """The headers with our marks: call id, number of tries, the model that served, and Retry-After."""
+    out = [
+        *headers,
+        (b"x-gemgate-call", spell(ticket.call_id).encode()),
+        (b"x-gemgate-attempts", str(len(ticket.trials)).encode()),
+    ]
+    trial = ticket.trial
+    if trial is not None and trial.meter is not None and trial.meter.model:
+        out.append((b"x-gemgate-model", trial.meter.model.encode("latin-1", "replace")))
+    wait = wait or (found.retry_after if found is not None else 0.0)
+    if wait > 0 and not any(name == b"retry-after" for name, _ in headers):
+        out.append(retry_after(wait))
+    origin = ticket.exchange.header(b"origin")
+    if origin and ticket.snapshot.guard.allows(origin):
+        out.append((b"access-control-allow-origin", origin.encode("latin-1")))
+        out.append((b"access-control-expose-headers", b"*"))
+        out.append((b"vary", b"Origin"))
+    return out

@@ -1,0 +1,160 @@
+"""Turns a ticket into the record, prices it, and has it committed: exactly once.
+
+Laws:
+
+- ``settle`` is called for every ticket, after it was concluded, refused or abandoned, and before the end of its
+  answer leaves;
+- tokens of a try that did not end well count as last seen, or as the input estimate when nothing was seen and
+  Google may have billed it; both are marked ``estimated``;
+- nothing but the writer's own deadline ends the waiting: a call whose client has left is still recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import perf_counter_ns
+from typing import Any
+
+from gemgate.core import fingerprint, pricing
+from gemgate.core.call import Attempt, Cost, Outcome, Record, Shape
+from gemgate.core.usage import Usage
+from gemgate.core.verdict import Kind, Verdict
+from gemgate.gateway.desk import Desk
+from gemgate.gateway.ticket import Ticket, Trial
+from gemgate.store import ledger
+
+FREE = Cost()
+NOBODY = Verdict(kind=Kind.CANCELLED, reason="interrupted", billed=True)
+
+
+async def settle(ticket: Ticket, desk: Desk) -> None:
+    """Commit the ticket's row. Raises Refused when the record cannot be kept."""
+    if ticket.settled:
+        return
+    ticket.settled = True
+    ticket.vigil.disarm()
+    if ticket.outcome is None:
+        ticket.abandon(Outcome.INTERRUPTED, 0, "interrupted")
+    await _kept(desk.db.write(ledger.settle, record(ticket, desk)))
+
+
+async def _kept(writing: Any) -> None:
+    """Wait for the commit even when this task is cancelled meanwhile, then pass the cancellation on."""
+    task = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+def record(ticket: Ticket, desk: Desk) -> Record:
+    """The call's row with its attempts."""
+    match, asked, exchange = ticket.match, ticket.asked, ticket.exchange
+    attempts = [_attempt(trial, ticket) for trial in ticket.trials]
+    meter = next((trial.meter for trial in reversed(ticket.trials) if trial.meter is not None), None)
+    duration = (perf_counter_ns() - ticket.started) // 1000
+    first = (exchange.first_byte_at - ticket.started) // 1000 if exchange.first_byte_at else None
+    if first is None and ticket.outcome not in (Outcome.CANCELLED, Outcome.INTERRUPTED):
+        first = duration
+    return Record(
+        call_id=ticket.call_id,
+        boot=desk.boot,
+        received_at=ticket.received_at,
+        first_byte=first,
+        duration=duration,
+        method=match.method if match is not None else "unknown",
+        version=match.version if match is not None else "",
+        model=asked.model if asked is not None else (match.model if match is not None else ""),
+        client=ticket.client,
+        outcome=ticket.outcome or Outcome.INTERRUPTED,
+        status=ticket.status,
+        reason=ticket.reason,
+        finish=meter.finish if meter is not None else "",
+        block=meter.block if meter is not None else "",
+        streaming=ticket.streaming,
+        tier=asked.tier if asked is not None else "",
+        request_bytes=max(exchange.received, ticket.body.size),
+        response_bytes=ticket.response_bytes,
+        shape=_shape(ticket, desk),
+        attempts=attempts,
+    )
+
+
+def _shape(ticket: Ticket, desk: Desk) -> Shape:
+    asked = ticket.asked
+    if asked is None or asked.shape is None:
+        return Shape()
+    return fingerprint.sealed(asked.shape, desk.secret, ticket.body.view)
+
+
+def _attempt(trial: Trial, ticket: Ticket) -> Attempt:
+    found = trial.verdict or NOBODY
+    meter = trial.meter
+    usage = meter.usage if meter is not None else None
+    estimated = False
+    billed = ticket.match is not None and ticket.match.generating
+    if billed and not found.ok and (usage is not None or found.billed):
+        estimated = True
+        if usage is None:
+            usage = Usage(input=ticket.asked.input_estimate if ticket.asked is not None else 0)
+    served = (meter.model if meter is not None else "") or ""
+    tier = (meter.tier if meter is not None else "") or trial.tier
+    ended = trial.ended or perf_counter_ns()
+    return Attempt(
+        number=trial.number,
+        model=trial.target.model,
+        project=trial.target.project,
+        credential=trial.credential,
+        sent_at=trial.sent_at,
+        first_byte=(trial.first_byte - trial.started) // 1000 if trial.first_byte else None,
+        duration=(ended - trial.started) // 1000,
+        verdict=found.kind,
+        status=found.status,
+        reason=found.reason,
+        message=fingerprint.redact(found.message)[:500] if found.message else "",
+        quota=found.quota,
+        retry_after=int(found.retry_after * 1_000_000),
+        model_served=served,
+        tier_served=tier,
+        response=meter.response if meter is not None else "",
+        request_bytes=trial.request_bytes,
+        response_bytes=trial.response_bytes,
+        usage=usage,
+        estimated=estimated,
+        cost=_cost(trial, ticket, usage, served, tier),
+    )
+
+
+def _cost(trial: Trial, ticket: Ticket, usage: Usage | None, served: str, tier: str) -> Cost | None:
+    """Priced by the model that answered, at the date on which the try began. None when nothing is known."""
+    match = ticket.match
+    if match is None:
+        return None
+    if not match.generating:
+        return None if match.method in UNMETERED else FREE
+    if usage is None:
+        return FREE if trial.verdict is not None and not trial.verdict.billed else None
+    snapshot = ticket.snapshot
+    price = snapshot.book.price(served or trial.target.model, tier or "standard", trial.sent_at)
+    return pricing.cost(price, usage, free=snapshot.free(trial.target.project))
+
+
+# Methods that cost money by units that their answers do not count: their rows show `unpriced`, never 0.
+UNMETERED = frozenset(
+    {
+        "models.predict",
+        "models.predictLongRunning",
+        "models.batchGenerateContent",
+        "models.asyncBatchEmbedContent",
+        "tunedModels.batchGenerateContent",
+        "tunedModels.asyncBatchEmbedContent",
+        "tunedModels.create",
+        "cachedContents.create",
+        "openai.images.generations",
+        "openai.videos.create",
+        "openai.batches.create",
+        "media.uploadToFileSearchStore",
+        "fileSearchStores.importFile",
+    }
+)

@@ -1,0 +1,150 @@
+"""The traffic port: from a request to its recorded answer. Reads like a list; each step is a room of its own.
+
+Laws:
+
+- every request is a call with one row, but for the gateway's own pages (health, the redirect of a browser) and a
+  browser's preflight;
+- nothing but a whole body, or a streamed one of a method that needs no reading, goes upstream;
+- whatever happens, the ticket is settled before the end of its answer leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import lru_cache
+
+from gemgate.core import routing
+from gemgate.core.call import Outcome, spell
+from gemgate.core.errors import Refused
+from gemgate.dialects.gemini import errors, methods, request
+from gemgate.dialects.gemini.methods import Answer as Kind
+from gemgate.gateway import pages
+from gemgate.gateway.body import read_whole, too_large
+from gemgate.gateway.desk import Desk
+from gemgate.gateway.exchange import ClientGone, Exchange, Message, Receive, Send
+from gemgate.gateway.pursue import pursue
+from gemgate.gateway.relay import marked, relay
+from gemgate.gateway.settle import settle
+from gemgate.gateway.ticket import Ticket
+from gemgate.gateway.watch import Vigil
+from gemgate.gateway.wiring import JSON
+
+log = logging.getLogger("gemgate.gateway")
+
+# A request that is not read by us streams through when it is larger than this or of unknown length.
+SMALL = 1 << 20
+
+
+class Surface:
+    """The ASGI application of the traffic port."""
+
+    def __init__(self, desk: Desk, console_url: pages.ConsoleUrl) -> None:
+        self.desk = desk
+        self.console_url = console_url
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        exchange = Exchange(scope, receive, send)
+        if await pages.own(exchange, self.desk, self.console_url):
+            return
+        await self.call(exchange)
+
+    async def call(self, exchange: Exchange) -> None:
+        """One call: guard, read, plan, pursue, relay; and the row, whatever came of it."""
+        desk = self.desk
+        call_id, received_at = desk.mint()
+        vigil = Vigil(desk.watch, exchange.receive, asyncio.get_running_loop())
+        ticket = Ticket(call_id, exchange, desk.snapshot, vigil, received_at)
+        desk.under_way += 1
+        try:
+            await self.serve(ticket)
+        except Refused as refused:
+            await self._refuse(ticket, refused)
+        except ClientGone:
+            ticket.abandon(Outcome.CANCELLED, 499, "client_left")
+            await self._settle_quietly(ticket)
+        except asyncio.CancelledError:
+            if not vigil.gone:
+                ticket.abandon(Outcome.INTERRUPTED, 503, "shutdown")
+                await self._settle_quietly(ticket)
+                raise
+            ticket.abandon(Outcome.CANCELLED, 499, "client_left")
+            await self._settle_quietly(ticket)
+        except Exception:
+            log.exception("call %s met a fault of gemgate", spell(call_id))
+            await self._refuse(ticket, Refused(500, "INTERNAL", "gemgate met a fault of its own; the log has it."))
+        finally:
+            vigil.disarm()
+            ticket.body.close()
+            desk.under_way -= 1
+
+    async def serve(self, ticket: Ticket) -> None:
+        """The steps of a call that goes well."""
+        exchange, desk = ticket.exchange, self.desk
+        ticket.match = match = methods.match(exchange.verb, exchange.raw_path)
+        ticket.client = program(exchange.fields.get(b"user-agent", b""))
+        ticket.snapshot.guard.check(
+            exchange.header(b"host"), exchange.header(b"origin"), exchange.header(b"sec-fetch-site")
+        )
+        if match is not None and match.kind is Kind.LIVE or exchange.header(b"upgrade").lower() == "websocket":
+            raise LIVE
+        await self._read(ticket)
+        plan = routing.plan(
+            ticket.asked.model if ticket.asked is not None else (match.model if match is not None else ""),
+            ticket.snapshot.names,
+            exchange.header(b"x-gemgate-project"),
+        )
+        answer = await pursue(plan, ticket, desk)
+        await relay(answer, ticket, desk)
+
+    async def _read(self, ticket: Ticket) -> None:
+        """Read the body when the method's body is inspected, or it is small; else leave it to stream through."""
+        exchange, match = ticket.exchange, ticket.match
+        limits = ticket.snapshot.settings.gateway
+        length = exchange.length
+        if match is not None and match.inspected:
+            if length is not None and length > limits.max_body:
+                raise too_large(limits.max_body)
+            ticket.body = await read_whole(exchange.chunks(), limits.max_body, limits.spool_above)
+            ticket.vigil.arm()
+            ticket.asked = request.read(match, exchange.query, ticket.body.view, exchange.fields)
+        elif not exchange.has_body:
+            async for _ in exchange.chunks():
+                pass
+            ticket.vigil.arm()
+
+    async def _refuse(self, ticket: Ticket, refused: Refused) -> None:
+        """Record and show what gemgate refuses; inside a stream in the form of the stream."""
+        ticket.refuse(refused)
+        body = errors.render(refused, call=spell(ticket.call_id))
+        exchange = ticket.exchange
+        ticket.response_bytes = exchange.sent + len(body)
+        await self._settle_quietly(ticket)
+        if not exchange.started:
+            verdict = ticket.trial.verdict if ticket.trial is not None else None
+            await exchange.answer(refused.status, marked(JSON, ticket, verdict, refused.retry_after), body)
+        elif not exchange.completed and ticket.asked is not None and ticket.match is not None:
+            await exchange.write(errors.stream_error(ticket.match.kind, body), more=False)
+
+    async def _settle_quietly(self, ticket: Ticket) -> None:
+        """Settle a call that has no answer to lose; a record that cannot be kept shows in health and the log."""
+        try:
+            await settle(ticket, self.desk)
+        except Refused as refused:
+            log.error("call %s could not be recorded: %s", spell(ticket.call_id), refused.message)
+
+
+LIVE = Refused(
+    501,
+    "LIVE_NOT_SERVED",
+    "The Live API (WebSocket) is not served by this version of gemgate.",
+    hint="Use generateContent or interactions through the gateway, or connect to Google directly for Live.",
+)
+
+
+@lru_cache(maxsize=1024)
+def program(user_agent: bytes) -> str:
+    """The client program: the first product of its User-Agent, such as ``google-genai-sdk/3.4.0``."""
+    text = user_agent.decode("latin-1").strip()
+    return "".join(sign for sign in text.split(" ", 1)[0] if sign.isprintable())[:80]

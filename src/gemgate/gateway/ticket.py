@@ -1,0 +1,148 @@
+"""The ticket carries the duty to record: whatever ends a call, one outcome is written, exactly once.
+
+A ``Ticket`` gathers what becomes known of a call while it is under way; a ``Trial`` does the same for one try.
+``gateway.settle`` turns them into the record.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter_ns, time_ns
+
+from gemgate.core.call import Outcome, Streaming
+from gemgate.core.errors import Refused
+from gemgate.core.meter import Meter
+from gemgate.core.routing import Target
+from gemgate.core.verdict import Kind, Verdict
+from gemgate.dialects.gemini.methods import Match
+from gemgate.dialects.gemini.request import Asked
+from gemgate.gateway.body import EMPTY, Body
+from gemgate.gateway.exchange import Exchange
+from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.watch import Vigil
+
+OUTCOMES = {
+    Kind.OK: Outcome.OK,
+    Kind.REFUSED: Outcome.REFUSED,
+    Kind.BUSY: Outcome.FAILED,
+    Kind.SPENT: Outcome.FAILED,
+    Kind.BROKEN: Outcome.FAILED,
+    Kind.CUT: Outcome.CUT,
+    Kind.CANCELLED: Outcome.CANCELLED,
+}
+
+
+class Trial:
+    """One try under way. Spans count from ``started`` (nanoseconds of a monotonic clock)."""
+
+    __slots__ = (
+        "credential",
+        "first_byte",
+        "meter",
+        "number",
+        "request_bytes",
+        "response_bytes",
+        "sent_at",
+        "started",
+        "target",
+        "tier",
+        "ended",
+        "verdict",
+    )
+
+    def __init__(self, number: int, target: Target, credential: str) -> None:
+        self.number = number
+        self.target = target
+        self.credential = credential
+        self.sent_at = time_ns() // 1000
+        self.started = perf_counter_ns()
+        self.first_byte = 0
+        self.ended = 0
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.tier = ""
+        self.meter: Meter | None = None
+        self.verdict: Verdict | None = None
+
+    def end(self, verdict: Verdict) -> None:
+        """The try is over; the first verdict stands."""
+        if self.verdict is None:
+            self.verdict = verdict
+            self.ended = perf_counter_ns()
+
+
+class Ticket:
+    """One call under way."""
+
+    __slots__ = (
+        "asked",
+        "body",
+        "call_id",
+        "client",
+        "exchange",
+        "match",
+        "outcome",
+        "reason",
+        "received_at",
+        "response_bytes",
+        "settled",
+        "snapshot",
+        "started",
+        "status",
+        "trials",
+        "vigil",
+    )
+
+    def __init__(self, call_id: bytes, exchange: Exchange, snapshot: Snapshot, vigil: Vigil, received_at: int) -> None:
+        self.call_id = call_id
+        self.exchange = exchange
+        self.snapshot = snapshot
+        self.vigil = vigil
+        self.received_at = received_at
+        self.started = perf_counter_ns()
+        self.match: Match | None = None
+        self.asked: Asked | None = None
+        self.client = ""
+        self.body: Body = EMPTY
+        self.trials: list[Trial] = []
+        self.outcome: Outcome | None = None
+        self.status = 0
+        self.reason = ""
+        self.response_bytes = 0
+        self.settled = False
+
+    @property
+    def streaming(self) -> Streaming:
+        """The form of the answer that was asked for."""
+        return self.asked.streaming if self.asked is not None else Streaming.NONE
+
+    @property
+    def trial(self) -> Trial | None:
+        """The try under way or the last one."""
+        return self.trials[-1] if self.trials else None
+
+    def conclude(self, verdict: Verdict, status: int) -> None:
+        """The call ended with this verdict of its last try; ``status`` is what the client is told."""
+        if (trial := self.trial) is not None:
+            trial.end(verdict)
+        if self.outcome is None:
+            self.outcome = OUTCOMES[verdict.kind]
+            self.reason = verdict.reason
+            self.status = status
+
+    def refuse(self, refused: Refused) -> None:
+        """gemgate itself ended the call."""
+        if (trial := self.trial) is not None:
+            trial.end(Verdict(kind=Kind.CANCELLED, reason=refused.code.lower(), billed=True))
+        if self.outcome is None:
+            self.outcome = Outcome.REFUSED if refused.status < 500 else Outcome.FAILED
+            self.reason = refused.code.lower()
+            self.status = refused.status
+
+    def abandon(self, outcome: Outcome, status: int, reason: str) -> None:
+        """The client left, or the gateway stops: the try under way is cancelled and may have been billed."""
+        if (trial := self.trial) is not None:
+            trial.end(Verdict(kind=Kind.CANCELLED, status=status, reason=reason, billed=True))
+        if self.outcome is None:
+            self.outcome = outcome
+            self.reason = reason
+            self.status = status

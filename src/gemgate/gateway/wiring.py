@@ -1,0 +1,118 @@
+"""From a ticket to the request that goes upstream, and the few questions asked of a reply's head."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import perf_counter_ns as now
+
+from gemgate.core import fingerprint
+from gemgate.core.call import Streaming
+from gemgate.core.errors import Refused
+from gemgate.core.routing import Target
+from gemgate.dialects.gemini.array import ArrayFeed
+from gemgate.dialects.gemini.observe import observe
+from gemgate.dialects.gemini.stream import Tap
+from gemgate.dialects.sse import Feed
+from gemgate.gateway.body import Body
+from gemgate.gateway.desk import Desk
+from gemgate.gateway.exchange import Exchange
+from gemgate.gateway.headers import Headers, upward
+from gemgate.gateway.ticket import Ticket
+from gemgate.upstream.client import Reply, Wire
+
+__all__ = ["JSON", "is_page", "now", "streams", "tap", "wire"]
+
+JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
+
+
+def wire(target: Target, ticket: Ticket, desk: Desk) -> tuple[Wire, str]:
+    """The request for this target, with exactly one credential, and the name of that credential.
+
+    Raises Refused when there is no credential to send.
+    """
+    exchange = ticket.exchange
+    asked = ticket.asked
+    identity = asked is not None and asked.streaming is not Streaming.NONE
+    judged = ticket.match is not None and ticket.match.generating
+    headers = upward(exchange.headers, identity, "gzip" if judged else "")
+    name, value, label = _credential(target, ticket, desk)
+    headers.append((name, value))
+    path = exchange.raw_path
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")
+    request = Wire(
+        verb=exchange.verb,
+        target=f"{path}?{exchange.query}" if exchange.query else path,
+        headers=headers,
+    )
+    if asked is not None:
+        _give_body(request, ticket.body)
+    elif exchange.has_body:
+        request.body = exchange.chunks()
+        request.length = exchange.length
+    return request, label
+
+
+def _give_body(request: Wire, body: Body) -> None:
+    if body.small is not None:
+        request.body = body.small or None
+    else:
+        request.body = body.pieces()
+    request.length = body.size
+
+
+def _credential(target: Target, ticket: Ticket, desk: Desk) -> tuple[str, str, str]:
+    """Header name, header value, and what the record calls it."""
+    bearer = ticket.match is not None and ticket.match.method.startswith("openai.")
+    if not ticket.snapshot.passthrough:
+        key, label = ticket.snapshot.key(target.project)
+    else:
+        key = client_credential(ticket.exchange)
+        if not key:
+            raise Refused(
+                401,
+                "NO_CREDENTIAL",
+                "The request carries no Google API key, and this gateway passes the client's own key on.",
+                hint="Send your Gemini API key as x-goog-api-key, or set upstream.credentials = \"own\".",
+            )
+        label = fingerprint.credential(desk.secret, key)
+        if not key.startswith(("AIza", "AQ.")) and ticket.exchange.header(b"authorization"):
+            scheme = ticket.exchange.header(b"authorization").partition(" ")[0]
+            return "authorization", f"{scheme} {key}", label
+    if bearer:
+        return "authorization", f"Bearer {key}", label
+    return "x-goog-api-key", key, label
+
+
+def client_credential(exchange: Exchange) -> str:
+    """The credential that the client sent, wherever it put it; empty when none."""
+    key = exchange.header(b"x-goog-api-key").strip()
+    if key:
+        return key
+    scheme, _, token = exchange.header(b"authorization").partition(" ")
+    if scheme.lower() in ("bearer", "token") and token.strip():
+        return token.strip()
+    return exchange.client_key
+
+
+def tap(ticket: Ticket) -> Tap:
+    """A tap for the stream that this call gets."""
+    assert ticket.match is not None
+    feed = ArrayFeed() if ticket.streaming is Streaming.ARRAY else Feed()
+    return Tap(feed, partial(observe, ticket.match.kind))
+
+
+def media_type(reply: Reply) -> bytes:
+    """The reply's media type without parameters, in lower case."""
+    found = next((value for name, value in reply.headers if name == b"content-type"), b"")
+    return found.partition(b";")[0].strip().lower()
+
+
+def streams(reply: Reply) -> bool:
+    """Whether the reply may be a stream of events at all (a web page or a picture is none)."""
+    return media_type(reply) in (b"text/event-stream", b"application/json", b"")
+
+
+def is_page(reply: Reply) -> bool:
+    """Whether the reply is a web page, which no method of the API answers with."""
+    return media_type(reply) == b"text/html"
