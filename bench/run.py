@@ -1,0 +1,126 @@
+"""The benchmark: gemgate with its record on against nginx that only passes on, in one run on one machine.
+
+    python bench/run.py [--quick] [--only memory|unary|streams|upload] [--null] [--rate N] [--pairs N] [--no-pin]
+
+Ends with 1 when a bar fails, with 2 when it cannot run here. README.md in this folder says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import os
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from legs import Field
+from machine import commit_of, facts
+from report import content, failed, show, write
+from rounds import QUICK, Bench, Extent, big_upload, calls, memory, open_streams, recorded
+from servers import HERE, BenchError, Cores, build, gateway, nginx, upstream
+
+PARTS: dict[str, Callable[[Bench], None]] = {
+    "memory": memory,
+    "unary": calls,
+    "streams": open_streams,
+    "upload": big_upload,
+}
+# Against another nginx only what both sides answer can be compared.
+NULL_PARTS = ("memory", "unary", "streams")
+
+
+def arguments() -> argparse.Namespace:
+    """What was asked on the command line."""
+    parser = argparse.ArgumentParser(description="Measure gemgate against nginx.")
+    parser.add_argument(
+        "--quick", action="store_true", help="about 30 s: fewer and shorter legs, noisier figures"
+    )
+    parser.add_argument("--only", choices=sorted(PARTS), help="one part alone")
+    parser.add_argument(
+        "--null", action="store_true", help="nginx in the gateway's place: the noise of the method"
+    )
+    parser.add_argument(
+        "--rate", type=float, help="calls per second offered to both (1500, or half of the most)"
+    )
+    parser.add_argument("--pairs", type=int, help="pairs of legs")
+    parser.add_argument("--no-pin", action="store_true", help="let the kernel choose the cores")
+    parser.add_argument("--no-save", action="store_true", help="write no file of results")
+    return parser.parse_args()
+
+
+def extent_of(asked: argparse.Namespace) -> Extent:
+    """How much to measure."""
+    extent = QUICK if asked.quick else Extent()
+    if asked.rate:
+        extent = replace(extent, rate=asked.rate)
+    if asked.pairs:
+        extent = replace(extent, pairs=asked.pairs)
+    return extent
+
+
+def cores_of(asked: argparse.Namespace) -> Cores:
+    """The measured server on one core, load and upstream on another, where there are two."""
+    usable = sorted(os.sched_getaffinity(0))
+    return Cores() if asked.no_pin or len(usable) < 2 else Cores(usable[0], usable[-1])
+
+
+def measure(asked: argparse.Namespace, folder: Path) -> Bench:
+    """Start everything, run the parts, stop everything."""
+    cores, extent = cores_of(asked), extent_of(asked)
+    with contextlib.ExitStack() as stack:
+        google = stack.enter_context(upstream(folder, cores, extent.interval_ms, extent.events))
+        reference = stack.enter_context(nginx(folder / "nginx", cores, google.port))
+        if asked.null:
+            measured = stack.enter_context(nginx(folder / "second", cores, google.port))
+            measured = replace(measured, name="gateway")
+        else:
+            measured = stack.enter_context(gateway(folder / "gateway", cores, google.port))
+        bench = Bench(Field(folder, cores), measured, reference, extent)
+        parts = [asked.only] if asked.only else list(NULL_PARTS if asked.null else PARTS)
+        for name in parts:
+            print(f"… {name}", file=sys.stderr, flush=True)
+            PARTS[name](bench)
+        recorded(bench)
+    return bench
+
+
+def main() -> int:
+    """Run it and say what came out."""
+    asked = arguments()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    day = datetime.datetime.now(datetime.UTC)
+    about = {"at": day.isoformat(timespec="seconds"), "commit": commit_of(HERE), "machine": facts()}
+    options = {
+        "quick": asked.quick,
+        "only": asked.only,
+        "null": asked.null,
+        "pinned": cores_of(asked).server is not None,
+    }
+    try:
+        build()
+        with tempfile.TemporaryDirectory(prefix="gemgate-bench-") as folder:
+            bench = measure(asked, Path(folder))
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    show(bench.figures, f"gemgate {about['commit']}, {day:%Y-%m-%d}", "nginx")
+    if not asked.no_save and not asked.null:
+        kind = "".join(f"-{word}" for word in ("quick" if asked.quick else "", asked.only or "") if word)
+        name = f"{day:%Y-%m-%d}-{about['commit']}{kind}"
+        path = write(
+            HERE / "results", name, content(bench.figures, {**about, "options": options}, bench.legs)
+        )
+        print(f"written to bench/results/{path.name}")
+    missed = failed(bench.figures)
+    print(f"failed: {'; '.join(missed)}" if missed else "every bar holds")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

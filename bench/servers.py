@@ -1,0 +1,232 @@
+"""Builds the native tools and runs the servers of a benchmark: the fake upstream, nginx, the gateway.
+
+Each server is a context manager, listens on a free port of 127.0.0.1 and is stopped when its block is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from machine import descendants
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE / "build"
+# Shaped like a Google key; no such key exists.
+FAKE_KEY = "AIza" + "BenchmarkOnly".ljust(35, "0")
+START_LIMIT = 30.0
+STOP_LIMIT = 20.0
+
+
+class BenchError(Exception):
+    """The benchmark cannot run here; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server. ``pids`` are the processes that serve: supervisors and masters are left out."""
+
+    name: str
+    port: int
+    pids: tuple[int, ...]
+    data: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Which core the measured server runs on and which the load and the upstream; None leaves it to the kernel."""
+
+    server: int | None = None
+    rest: int | None = None
+
+    @staticmethod
+    def wrap(core: int | None, command: Sequence[str]) -> list[str]:
+        """The command, bound to the core."""
+        return list(command) if core is None else ["taskset", "-c", str(core), *command]
+
+
+def build() -> None:
+    """Compile the native tools where they are older than their source. Raises BenchError."""
+    BUILD.mkdir(exist_ok=True)
+    native = HERE / "native"
+    for tool in ("load", "upstream"):
+        source, target = native / f"{tool}.c", BUILD / tool
+        newest = max(source.stat().st_mtime, (native / "http.h").stat().st_mtime)
+        if target.exists() and target.stat().st_mtime > newest:
+            continue
+        flags = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]
+        try:
+            subprocess.run(["gcc", *flags, "-o", str(target), str(source), "-lm"], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise BenchError(f"gcc is needed to build {tool}: {error}") from None
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def _process(
+    command: Sequence[str], log: Path, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    try:
+        with log.open("wb") as sink:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sink, env=env
+            )
+    except FileNotFoundError as error:
+        raise BenchError(f"{error.filename} is not installed") from None
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _tail(log: Path) -> str:
+    return "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
+
+
+@contextlib.contextmanager
+def upstream(folder: Path, cores: Cores, interval_ms: int, events: int) -> Iterator[Server]:
+    """The fake Google: unary answers, streams of ``events`` at the interval, a sink for uploads."""
+    command = [str(BUILD / "upstream"), "--interval-ms", str(interval_ms), "--events", str(events)]
+    with _process(cores.wrap(cores.rest, command), folder / "upstream.log") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise BenchError("the fake upstream did not start:\n" + _tail(folder / "upstream.log"))
+        yield Server("upstream", json.loads(line)["port"], (process.pid,))
+
+
+def nginx_conf(folder: Path, port: int, upstream_port: int) -> str:
+    """nginx as a plain proxy at its best: one worker, connections kept to the upstream, no log, no buffering."""
+    user = f"user {pwd.getpwuid(os.getuid()).pw_name};\n" if os.getuid() == 0 else ""
+    temp = "".join(
+        f"  {kind}_temp_path {folder}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    return f"""{user}daemon off;
+worker_processes 1;
+worker_rlimit_nofile 16384;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx-error.log warn;
+events {{ worker_connections 8192; }}
+http {{
+{temp}  access_log off;
+  keepalive_requests 100000000;
+  keepalive_timeout 300s;
+  upstream google {{
+    server 127.0.0.1:{upstream_port};
+    keepalive 1024;
+    keepalive_requests 100000000;
+  }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://google;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+      proxy_request_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+@contextlib.contextmanager
+def nginx(folder: Path, cores: Cores, upstream_port: int) -> Iterator[Server]:
+    """The reference: nginx that passes everything on and records nothing. Raises BenchError."""
+    folder.mkdir()
+    port = free_port()
+    conf = folder / "nginx.conf"
+    conf.write_text(nginx_conf(folder, port, upstream_port))
+    log = folder / "nginx.log"
+    command = ["nginx", "-p", str(folder), "-c", str(conf), "-e", str(folder / "nginx-error.log")]
+    with _process(cores.wrap(cores.server, command), log) as process:
+        deadline = time.monotonic() + START_LIMIT
+        while not _answers(port, "/"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise BenchError("nginx did not start:\n" + _tail(log) + _tail(folder / "nginx-error.log"))
+            time.sleep(0.05)
+        yield Server("nginx", port, tuple(descendants(process.pid)))
+
+
+def _clean_environment() -> dict[str, str]:
+    """Ours without any Google key or setting: the benchmark reaches nobody but its own upstream."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GEMGATE_") and name not in ("GEMINI_API_KEY", "GOOGLE_API_KEY")
+    }
+
+
+def _gateway_of(data: Path) -> tuple[int, int] | None:
+    try:
+        part = json.loads((data / "run.json").read_text("utf-8"))["gateway"]
+        return int(part["port"]), int(part["pid"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+@contextlib.contextmanager
+def gateway(folder: Path, cores: Cores, upstream_port: int) -> Iterator[Server]:
+    """The gateway as it is delivered, with its record on, in a fresh data folder. Raises BenchError."""
+    data = folder / "data"
+    data.mkdir(mode=0o700, parents=True)
+    config = folder / "gemgate.toml"
+    config.write_text(
+        f'[upstream]\nbase_url = "http://127.0.0.1:{upstream_port}"\n\n'
+        f'[[project]]\nname = "bench"\ntier = "tier1"\nkeys = ["{FAKE_KEY}"]\n'
+    )
+    config.chmod(0o600)
+    log = folder / "gateway.log"
+    command = [
+        str(Path(sys.executable).parent / "gemgate"),
+        "serve",
+        "--only",
+        "gateway",
+        "--gateway-port",
+        "0",
+    ]
+    command += ["--data", str(data), "--config", str(config)]
+    with _process(cores.wrap(cores.server, command), log, _clean_environment()) as process:
+        deadline = time.monotonic() + START_LIMIT
+        while (found := _gateway_of(data)) is None or not _answers(found[0], "/healthz"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise BenchError("the gateway did not start:\n" + _tail(log))
+            time.sleep(0.05)
+        port, pid = found
+        yield Server("gateway", port, (pid, *descendants(pid)), data)
