@@ -79,7 +79,7 @@ def test_names_in_paths() -> None:
         ("GET", "/v1/interactions/i", Reading.INTERACTION, "retryable"),
         ("POST", "/v1beta/openai/chat/completions", Reading.OPENAI, "generating inspected retryable"),
         ("POST", "/v1/cachedContents", Reading.OTHER, "inspected"),
-        ("POST", "/v1/models/m:batchGenerateContent", Reading.OTHER, ""),
+        ("POST", "/v1/models/m:batchGenerateContent", Reading.OTHER, "inspected"),
         ("POST", "/upload/v1/files", Reading.OTHER, "upload"),
         ("DELETE", "/v1/files/f", Reading.OTHER, ""),
     ],

@@ -110,7 +110,7 @@ _GENERATE = {"generateContent", "streamGenerateContent"}
 _OLD = {"generateAnswer", "generateMessage", "generateText"}  # neither usage nor, mostly, a finish reason
 _EMBED = {"embedContent", "batchEmbedContents", "embedText", "batchEmbedText"}
 _COUNT = {"countTokens", "countMessageTokens", "countTextTokens"}
-_INSPECTED = {"cachedContents.create", "openai.images.generations"}
+_INSPECTED = {"cachedContents.create", "openai.images.generations", "batchGenerateContent"}
 _TWO_WORDS = {"chat/completions", "images/generations", "upload/operations"}
 _LIVE = re.compile(
     r"ws/google\.ai\.generativelanguage\.(v1(?:beta|alpha)?)\.GenerativeService\."
@@ -167,9 +167,7 @@ def _describe(key: str, method: str) -> Match:
         reading=reading,
         upload=upload,
         generating=asks and reading is not Reading.COUNT,
-        inspected=asks or old or "predict" in action or method in _INSPECTED,
-        or method in ("cachedContents.create", "openai.images.generations")
-        or "predict" in action,
+        inspected=asks or old or "predict" in action or method in _INSPECTED or action in _INSPECTED,
         streaming=action == "streamGenerateContent",
         retryable=asks or old or (verb == "GET" and not upload),
     )
