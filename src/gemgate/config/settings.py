@@ -146,6 +146,11 @@ class Settings:
     source: Path | None = None
 
     @property
+    def database(self) -> Path:
+        """The SQLite file of the record."""
+        return self.data / "gemgate.db"
+
+    @property
     def simulated(self) -> bool:
         """Whether calls go to the simulator: asked for, or no key of ours and none of the clients' to use."""
         return self.demo or (self.upstream.credentials == "own" and not self.projects)

@@ -1,0 +1,1 @@
+"""The console: administration and reading over HTTP, in a process of its own."""

@@ -1,0 +1,75 @@
+"""How gemgate is: the gateway as the console reaches it, the store as it opens it, and versions."""
+
+from __future__ import annotations
+
+import http.client
+import platform
+import sqlite3
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+from gemgate import __version__
+from gemgate.config import Settings
+from gemgate.config.running import read_running, url_of
+from gemgate.store import version
+
+_PATIENCE = 2.0
+
+
+def health(settings: Settings) -> dict[str, Any]:
+    """``status`` is ``ok`` when gateway and store answer, else ``degraded``; the parts say which and why."""
+    gateway = _gateway(settings)
+    store = _store(settings)
+    up = gateway["reachable"] and store["up"]
+    return {
+        "status": "ok" if up else "degraded",
+        "gateway": gateway,
+        "store": store,
+        "upstream": read_running(settings.data).get("upstream", settings.upstream.base_url),
+        "simulated": settings.simulated,
+        "versions": {"gemgate": __version__, "python": platform.python_version()},
+    }
+
+
+def gateway_url(settings: Settings) -> str:
+    """Where the gateway is: as it runs now, or else as it is configured."""
+    part = settings.gateway
+    scheme = "https" if part.tls_cert else "http"
+    return url_of(settings.data, "gateway") or f"{scheme}://{part.host}:{part.port}"
+
+
+def _store(settings: Settings) -> dict[str, Any]:
+    known = {"schema_known": version.HEAD}
+    try:
+        schema = version.found(settings.database)
+    except (sqlite3.Error, OSError) as error:
+        return {"up": False, "schema": None, **known, "reason": f"it cannot be read: {type(error).__name__}"}
+    if schema is None:
+        return {"up": False, "schema": None, **known, "reason": "there is no database yet"}
+    reason = "" if schema == version.HEAD else "its schema is not this gemgate's"
+    return {"up": not reason, "schema": schema, **known, "reason": reason}
+
+
+def _gateway(settings: Settings) -> dict[str, Any]:
+    url = gateway_url(settings)
+    parts = urlsplit(url)
+    host, port = parts.hostname or "127.0.0.1", parts.port
+    if parts.scheme == "https":
+        # Our own process on our own machine; its certificate names the host that clients use, not loopback.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        link: http.client.HTTPConnection = http.client.HTTPSConnection(
+            host, port, timeout=_PATIENCE, context=context
+        )
+    else:
+        link = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+    try:
+        link.request("GET", "/healthz")
+        status = link.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return {"url": url, "reachable": False, "reason": f"no answer: {type(error).__name__}"}
+    finally:
+        link.close()
+    return {"url": url, "reachable": status == 200, "reason": "" if status == 200 else f"status {status}"}

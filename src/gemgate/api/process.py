@@ -1,0 +1,68 @@
+"""The console as a process: ``python -m gemgate.api.process --data DIR [--config FILE] --port N``.
+
+Says ``{"ready": true, "port": N}`` on stdout once it listens; ends on SIGTERM, and when its stdin closes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+from waitress.server import create_server
+
+from gemgate.api.app import build
+from gemgate.config import ConfigError, load
+
+_THREADS = 48
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
+
+
+def _watch_parent() -> None:
+    """End this process when the pipe from the supervisor closes, however the supervisor ended."""
+    while os.read(0, 4096):
+        pass
+    # Only the main thread can leave in order, and a signal is what reaches it inside waitress's loop.
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop. 2 when the configuration does not hold, 1 when the port cannot be had."""
+    parser = argparse.ArgumentParser(prog="gemgate.api.process")
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    try:
+        overrides = {"data": chosen.data, "console.port": chosen.port}
+        settings = load(chosen.config, os.environ, overrides)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    host, port = settings.console.host, settings.console.port
+    try:
+        door = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        print(f"The console cannot listen on {host}:{port}: {error.strerror}.", file=sys.stderr)
+        return 1
+    server = create_server(
+        build(settings), sockets=[door], threads=_THREADS, ident="gemgate", clear_untrusted_proxy_headers=True
+    )
+    threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
+    print(json.dumps({"ready": True, "port": door.getsockname()[1]}), flush=True)
+    server.run()
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

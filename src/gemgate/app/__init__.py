@@ -1,0 +1,1 @@
+"""Composition root: takes the data folder, starts the processes, keeps them running, stops them in order."""

@@ -1,0 +1,94 @@
+"""`gemgate serve`, from settings to running processes.
+
+The order is what makes a warm start quick: what must be known before a child starts is asked with little code
+(no SQLAlchemy, no aiohttp in this process), then gateway and simulator import side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from gemgate.app import ports
+from gemgate.app.folder import FolderError, taken
+from gemgate.app.plan import CONSOLE, GATEWAY, SIMULATOR, Role, roles
+from gemgate.app.supervisor import Supervisor
+from gemgate.config import Settings
+from gemgate.config.running import read_running
+from gemgate.store import version
+
+_PATIENCE = 5.0  # seconds for a gateway whose supervisor was killed to finish and free its port
+
+
+def serve(read: Callable[[], Settings], parts: Sequence[str], say: Callable[[str], None]) -> int:
+    """Run these parts (``gateway``, ``console``) until told to stop; returns the exit code.
+
+    ``read`` loads the settings, again at each reload. Raises ConfigError, FolderError and PortTaken when
+    nothing can start.
+    """
+    settings = read()
+    # Files made from here on, by us and by our children, are for this user alone.
+    os.umask(0o077)
+    with taken(settings.data, parts):
+        bring_up_to_date(settings)
+        simulated = settings.simulated and GATEWAY in parts
+        found = roles(settings, parts, ports.pick("127.0.0.1") if simulated else 0)
+        _claim(settings, found)
+        for role in found.values():
+            role.environment = {
+                "GEMGATE_GATEWAY_PORT": str(settings.gateway.port),
+                "GEMGATE_CONSOLE_PORT": str(found[CONSOLE].port if CONSOLE in found else 0),
+            }
+        return Supervisor(settings, found, read, say).run()
+
+
+def bring_up_to_date(settings: Settings) -> None:
+    """See that the database exists and has the schema of this gemgate. Raises FolderError.
+
+    The check is quick; the work itself, which is rare, is done by an interpreter of its own.
+    """
+    try:
+        if not version.needs(settings.database):
+            return
+    except version.Newer as error:
+        raise FolderError(str(error)) from None
+    except sqlite3.Error as error:
+        raise FolderError(
+            f"{settings.database} cannot be read: {error}. Run `gemgate doctor`, or restore a backup."
+        ) from None
+    done = subprocess.run(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-P", "-m", "gemgate.store.migrate", str(settings.database)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise FolderError(f"{settings.database} could not be brought up to date: {lines[-1]}")
+
+
+def _claim(settings: Settings, found: dict[str, Role]) -> None:
+    """See that the wanted ports can be had before anything starts; pick the console's when any will do."""
+    before = read_running(settings.data).get(GATEWAY)
+    lingering = isinstance(before, dict) and _lives(before.get("pid"))
+    for name, role in found.items():
+        if name != SIMULATOR and role.port:
+            ports.claim(role.host, role.port, f"--{name}-port", _PATIENCE if lingering else 0.0)
+    console = found.get(CONSOLE)
+    if console is not None and not console.port:
+        # Chosen now, so that it can be told as soon as the gateway answers.
+        console.port = ports.pick(console.host)
+
+
+def _lives(pid: object) -> bool:
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
