@@ -1,8 +1,8 @@
 """What a request asks for, read from its path, query and body without keeping any of its content.
 
-Field names are taken in Google's both spellings (``generationConfig``, ``generation_config``). A body that is no
-JSON object is refused here in Google's words; one whose fields have unexpected types is passed on as it is, for
-Google to judge, with what could be read.
+Field names are taken in Google's both spellings (``generationConfig``, ``generation_config``). A body that is
+no JSON object is refused here in Google's words; one whose fields have unexpected types is passed on as it is,
+for Google to judge, with what could be read.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request as the rules see it.
 
     ``tier`` is the service tier asked for, empty for the default. ``refers`` names what only the project that
-    made it can serve: ``files/x``, ``cachedContents/x``, ``interactions/x``. ``input_estimate`` is in tokens, a
-    rough guess for reservations and for tries whose usage was never seen.
+    made it can serve: ``files/x``, ``cachedContents/x``, ``interactions/x``. ``input_estimate`` is in tokens,
+    a rough guess for reservations and for tries whose usage was never seen.
     """
 
     model: str = ""
@@ -163,7 +163,7 @@ _RATE = {"audio": 670, "video": 1100, "application": 260, "text": 6}
 
 
 def read(match: Match, query: Mapping[str, str], body: bytes, headers: Mapping[str, str]) -> Asked:
-    """What the request asks. Raises ``Refused`` (400, MALFORMED_JSON) when JSON is due and something else came."""
+    """What the request asks. Raises ``Refused`` (400, MALFORMED_JSON) when JSON is due and none came."""
     if not match.inspected or headers.get("content-encoding", "identity") not in ("identity", ""):
         return Asked(
             model=match.model, streaming=_streaming(match, query, asked=query.get("stream") == "true")
@@ -242,7 +242,7 @@ def _read_generate(match: Match, query: Mapping[str, str], body: bytes) -> Asked
             tools=tools,
             turns=len(seen.contents),
             media=media,
-            max_output=config and (config.maxOutputTokens or config.max_output_tokens),
+            max_output=(config.maxOutputTokens or config.max_output_tokens) if config else None,
             thinking=_thinking(config.thinkingConfig or config.thinking_config) if config else "",
             json_output=config is not None and _wants_json(config),
             cached_content=bool(cached),
@@ -301,7 +301,8 @@ def _weigh(mime: str, size: int) -> int:
 
 def _read_embed(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
     seen = _embed.decode(body)
-    contents = tuple(one.content for one in (seen, *seen.requests) if one.content is not None)
+    contents = tuple(one.content for one in seen.requests if one.content is not None)
+    contents += (seen.content,) if seen.content is not None else ()
     media, bulk, tokens, refers = _media(contents)
     return Asked(
         model=match.model,
