@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from machine import Memory, memory_of
+from machine import Memory, memory_of, stolen_ticks
 from servers import BUILD, BenchError, Cores, Server
 
 T = TypeVar("T")
@@ -53,11 +53,16 @@ class Leg:
 
 @dataclass(slots=True)
 class Field:
-    """Where the legs run: the folder with bodies, the cores, and how many answers each server has given."""
+    """Where the legs run: the folder with bodies, the cores, and what was seen on the way.
+
+    ``answered`` counts each server's answers; ``stolen`` has, for each leg, the share of the machine's time that
+    its host took away (%): where it is high, times belong to the host and not to the server.
+    """
 
     folder: Path
     cores: Cores
     answered: dict[str, int] = field(default_factory=dict)
+    stolen: list[float] = field(default_factory=list)
 
     def body(self) -> Path:
         """The request, about 1 KB, as a file."""
@@ -107,6 +112,7 @@ def _load(ground: Field, server: Server, mode: str, options: dict[str, object]) 
             command += ["--header", f"{name}: {value}"]
     for pid in server.pids:
         command += ["--watch", str(pid)]
+    stolen, ticks = stolen_ticks()
     process = subprocess.Popen(
         ground.cores.wrap(ground.cores.rest, command),
         stdout=subprocess.PIPE,
@@ -127,6 +133,8 @@ def _load(ground: Field, server: Server, mode: str, options: dict[str, object]) 
         process.wait()
     if process.returncode != 0:
         raise BenchError(f"load on {server.name}: {err.strip()}")
+    stolen_after, ticks_after = stolen_ticks()
+    ground.stolen.append(100 * (stolen_after - stolen) / max(1, ticks_after - ticks))
     leg = read_leg(out)
     ground.count(server, leg.answered)
     return leg, most
@@ -166,7 +174,7 @@ def wrk_figures(said: str) -> tuple[float, int, str]:
 
 
 def wrk(ground: Field, server: Server, *, connections: int, seconds: float) -> tuple[float, str]:
-    """The most calls per second, as an outside witness sees it, and what went wrong (empty when nothing did)."""
+    """The most calls per second, as an outside witness sees it, and what went wrong (empty: nothing)."""
     script = ground.folder / "post.lua"
     lines = ['wrk.method = "POST"', f'wrk.body = io.open("{ground.body()}"):read("*a")']
     lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in HEADERS.items()]

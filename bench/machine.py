@@ -84,6 +84,15 @@ def peak_rss(pids: Sequence[int]) -> float:
     return sum(marks) * 1024 / 1e6
 
 
+def stolen_ticks() -> tuple[int, int]:
+    """Ticks in which the host ran something else on our cores, and all ticks, since the machine started."""
+    first = (PROC / "stat").read_text().partition("\n")[0]
+    ticks = [
+        int(word) for word in first.split()[1:9]
+    ]  # the guest columns after these are counted in "user" too
+    return ticks[7], sum(ticks)
+
+
 def _said(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return (done.stdout or done.stderr).strip()
@@ -97,7 +106,7 @@ def commit_of(folder: Path) -> str:
 
 
 def facts() -> dict[str, object]:
-    """The machine, for the file of results. ``load_before`` above about 0.3 says that the machine was not idle."""
+    """The machine, for the file of results. ``load_before`` above 0.3 or so: the machine was not idle."""
     model = next(
         (
             line.partition(":")[2].strip()

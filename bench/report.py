@@ -17,8 +17,8 @@ from rich.table import Table
 class Figure:
     """One line of the report.
 
-    ``value`` is what is judged; ``gateway`` and ``nginx`` are the two sides of it where there are two. ``most`` and
-    ``least`` are the bars, None where there is none.
+    ``value`` is what is judged; ``gateway`` and ``nginx`` are the two sides of it where there are two. ``most``
+    and ``least`` are the bars, None where there is none.
     """
 
     name: str

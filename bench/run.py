@@ -1,6 +1,8 @@
 """The benchmark: gemgate with its record on against nginx that only passes on, in one run on one machine.
 
-    python bench/run.py [--quick] [--only memory|unary|streams|upload] [--null] [--rate N] [--pairs N] [--no-pin]
+    python bench/run.py [--quick] [--only PART] [--null] [--rate N] [--pairs N] [--no-pin] [--no-save]
+
+The parts are memory, unary, streams and upload.
 
 Ends with 1 when a bar fails, with 2 when it cannot run here. README.md in this folder says how to read it.
 """
@@ -21,7 +23,7 @@ from pathlib import Path
 from legs import Field
 from machine import commit_of, facts
 from report import content, failed, show, write
-from rounds import QUICK, Bench, Extent, big_upload, calls, memory, open_streams, recorded
+from rounds import QUICK, Bench, Extent, big_upload, calls, disturbance, memory, open_streams, recorded
 from servers import HERE, BenchError, Cores, build, gateway, nginx, upstream
 
 PARTS: dict[str, Callable[[Bench], None]] = {
@@ -45,7 +47,7 @@ def arguments() -> argparse.Namespace:
         "--null", action="store_true", help="nginx in the gateway's place: the noise of the method"
     )
     parser.add_argument(
-        "--rate", type=float, help="calls per second offered to both (1500, or half of the most)"
+        "--rate", type=float, help="calls per second offered to both (two thirds of the most)"
     )
     parser.add_argument("--pairs", type=int, help="pairs of legs")
     parser.add_argument("--no-pin", action="store_true", help="let the kernel choose the cores")
@@ -86,6 +88,7 @@ def measure(asked: argparse.Namespace, folder: Path) -> Bench:
             print(f"… {name}", file=sys.stderr, flush=True)
             PARTS[name](bench)
         recorded(bench)
+        disturbance(bench)
     return bench
 
 

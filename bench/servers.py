@@ -46,7 +46,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Which core the measured server runs on and which the load and the upstream; None leaves it to the kernel."""
+    """The core of the measured server, and that of load and upstream; None leaves it to the kernel."""
 
     server: int | None = None
     rest: int | None = None
@@ -131,7 +131,7 @@ def upstream(folder: Path, cores: Cores, interval_ms: int, events: int) -> Itera
 
 
 def nginx_conf(folder: Path, port: int, upstream_port: int) -> str:
-    """nginx as a plain proxy at its best: one worker, connections kept to the upstream, no log, no buffering."""
+    """nginx as a plain proxy at its best: one worker, upstream connections kept, no log, no buffering."""
     user = f"user {pwd.getpwuid(os.getuid()).pw_name};\n" if os.getuid() == 0 else ""
     temp = "".join(
         f"  {kind}_temp_path {folder}/{kind};\n"

@@ -65,7 +65,7 @@ def _send(
 
 
 def upload(server: Server, size: int, piece: int) -> Upload:
-    """Send ``size`` bytes in requests of ``piece`` bytes. Raises BenchError when the sink has not got them all."""
+    """Send ``size`` bytes in requests of ``piece`` bytes. Raises BenchError when some did not arrive."""
     before = memory_of(server.pids).rss
     forget_peak(server.pids)
     start = {
