@@ -48,7 +48,13 @@ CLIENT_ONLY = HOP_BY_HOP | {
     b"http2-settings",
 }
 # What Google sends and a client must not see: state of a connection or an origin that is not the client's.
-UPSTREAM_ONLY = HOP_BY_HOP | {b"set-cookie", b"set-cookie2", b"alt-svc", b"content-length", b"clear-site-data"}
+UPSTREAM_ONLY = HOP_BY_HOP | {
+    b"set-cookie",
+    b"set-cookie2",
+    b"alt-svc",
+    b"content-length",
+    b"clear-site-data",
+}
 # Answers that name a place on Google's host which the client must reach through the gateway.
 PLACES = frozenset({b"x-goog-upload-url", b"x-goog-upload-control-url", b"location"})
 CREDENTIAL_FIELDS = frozenset({"key", "access_token", "oauth_token"})

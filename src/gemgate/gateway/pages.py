@@ -28,7 +28,7 @@ async def own(exchange: Exchange, desk: Desk, console_url: ConsoleUrl) -> bool:
     try:
         desk.snapshot.guard.check(exchange.header(b"host"), origin, "")
     except Refused as refused:
-        await exchange.answer(refused.status, JSON, errors.render(refused, call=""))
+        await exchange.answer(refused.status, JSON, errors.render(errors.from_refused(refused)))
         return True
     if preflight:
         await _preflight(exchange, origin)
@@ -37,7 +37,9 @@ async def own(exchange: Exchange, desk: Desk, console_url: ConsoleUrl) -> bool:
     elif exchange.path == "/" and "text/html" in exchange.header(b"accept") and (url := console_url()):
         await exchange.answer(302, [(b"location", url.encode())], b"")
     elif exchange.path == "/":
-        await exchange.answer(200, JSON, msgspec.json.encode({"gemgate": __version__, "console": console_url()}))
+        await exchange.answer(
+            200, JSON, msgspec.json.encode({"gemgate": __version__, "console": console_url()})
+        )
     else:
         await exchange.answer(404, [], b"")
     return True
@@ -64,6 +66,11 @@ async def _health(exchange: Exchange, desk: Desk) -> None:
     serving = health.up or desk.snapshot.settings.record.when_down == "serve"
     state = "ok" if health.up and not health.spilled else "degraded" if serving else "down"
     body = msgspec.json.encode(
-        {"status": state, "version": __version__, "calls_under_way": desk.under_way, "store": msgspec.to_builtins(health)}
+        {
+            "status": state,
+            "version": __version__,
+            "calls_under_way": desk.under_way,
+            "store": msgspec.to_builtins(health),
+        }
     )
     await exchange.answer(200 if serving else 503, [*JSON, (b"cache-control", b"no-store")], body)

@@ -185,7 +185,9 @@ def _stop_with_parent(loop: asyncio.AbstractEventLoop, stop: object) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until told to stop. 2 for a configuration that does not hold."""
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+    )
     arguments = _arguments(argv)
     try:
         settings = _settings(arguments)

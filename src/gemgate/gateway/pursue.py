@@ -118,7 +118,6 @@ def _intent(trial: Trial, ticket: Ticket, desk: Desk) -> Intent:
 
 
 async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
-    trial.status = reply.status
     trial.first_byte = wiring.now()
     for name, value in reply.headers:
         if name == b"x-gemini-service-tier":
@@ -151,7 +150,7 @@ def _judge_whole(reply: Reply, body: bytes, trial: Trial, ticket: Ticket) -> Ver
     match = ticket.match
     if match is not None and match.generating:
         trial.meter = Meter()
-        trial.meter.add(observe.observe(match.kind, plain, ""))
+        trial.meter.add(observe.observe(match.reading, plain, ""))
         return verdict.judge_answer(trial.meter, whole=True)
     if wiring.is_page(reply):
         return Verdict(

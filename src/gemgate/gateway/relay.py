@@ -15,6 +15,7 @@ from gemgate.core.call import Streaming, spell
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini import errors, verdict
 from gemgate.dialects.gemini.array import ArrayFeed
+from gemgate.dialects.gemini.methods import Reading
 from gemgate.dialects.gemini.stream import Tap
 from gemgate.dialects.sse import TooLong
 from gemgate.gateway.desk import Desk
@@ -46,7 +47,7 @@ async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
     if not found.ok and (status < 400 or not body):
         # Upstream gave no error of its own to pass on: a page, nothing, half an answer, or no answer at all.
         status = found.status if found.status >= 400 else 502
-        body = errors.render_verdict(found, call=spell(ticket.call_id), status=status)
+        body = errors.render(errors.from_verdict(found), spell(ticket.call_id))
         headers = JSON
     ticket.conclude(found, status)
     ticket.response_bytes = len(body)
@@ -134,14 +135,21 @@ def _cut(found: Verdict) -> Verdict:
 
 def _error_tail(found: Verdict, tap: Tap, ticket: Ticket) -> bytes:
     """The error in the form of this stream: upstream's own object when it sent one, else ours."""
-    call = spell(ticket.call_id)
     fault = tap.fault
-    body = fault.raw if fault is not None and fault.raw else errors.render_verdict(found, call=call, status=found.status)
-    if ticket.streaming is Streaming.ARRAY:
-        assert isinstance(tap.splitter, ArrayFeed)
-        return tap.splitter.error_suffix(body)
-    assert ticket.match is not None
-    return errors.stream_error(ticket.match.kind, body)
+    body = errors.render(errors.from_verdict(found), spell(ticket.call_id))
+    if fault is not None and fault.raw:
+        body = fault.raw
+    if isinstance(tap.splitter, ArrayFeed):
+        # Whole elements were forwarded, or nothing at all.
+        return b",\r\n" + body + b"]\n" if ticket.exchange.sent else b"[" + body + b"]\n"
+    return stream_error(ticket, body)
+
+
+def stream_error(ticket: Ticket, body: bytes) -> bytes:
+    """An error body as the last event of the call's stream."""
+    if ticket.match is not None and ticket.match.reading is Reading.INTERACTION:
+        return errors.interactions_error(body)
+    return errors.sse_error(body)
 
 
 def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float = 0.0) -> Headers:

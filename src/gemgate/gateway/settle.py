@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, cast
+
+import msgspec
 
 from gemgate.core import fingerprint, pricing
 from gemgate.core.call import Attempt, Cost, Outcome, Record, Shape
@@ -83,9 +85,14 @@ def record(ticket: Ticket, desk: Desk) -> Record:
 
 def _shape(ticket: Ticket, desk: Desk) -> Shape:
     asked = ticket.asked
-    if asked is None or asked.shape is None:
+    if asked is None:
         return Shape()
-    return fingerprint.sealed(asked.shape, desk.secret, ticket.body.view)
+    view = cast(bytes, ticket.body.view)
+    return msgspec.structs.replace(
+        asked.shape,
+        request_hash=fingerprint.request_hash(desk.secret, view),
+        prefix_hashes=fingerprint.prefix_hashes(desk.secret, view),
+    )
 
 
 def _attempt(trial: Trial, ticket: Ticket) -> Attempt:

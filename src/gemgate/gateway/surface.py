@@ -13,18 +13,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import lru_cache
+from typing import cast
+from urllib.parse import parse_qsl
 
 from gemgate.core import routing
 from gemgate.core.call import Outcome, spell
 from gemgate.core.errors import Refused
 from gemgate.dialects.gemini import errors, methods, request
-from gemgate.dialects.gemini.methods import Answer as Kind
+from gemgate.dialects.gemini.methods import Reading
 from gemgate.gateway import pages
 from gemgate.gateway.body import read_whole, too_large
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import ClientGone, Exchange, Message, Receive, Send
 from gemgate.gateway.pursue import pursue
-from gemgate.gateway.relay import marked, relay
+from gemgate.gateway.relay import marked, relay, stream_error
 from gemgate.gateway.settle import settle
 from gemgate.gateway.ticket import Ticket
 from gemgate.gateway.watch import Vigil
@@ -73,7 +75,9 @@ class Surface:
             await self._settle_quietly(ticket)
         except Exception:
             log.exception("call %s met a fault of gemgate", spell(call_id))
-            await self._refuse(ticket, Refused(500, "INTERNAL", "gemgate met a fault of its own; the log has it."))
+            await self._refuse(
+                ticket, Refused(500, "INTERNAL", "gemgate met a fault of its own; the log has it.")
+            )
         finally:
             vigil.disarm()
             ticket.body.close()
@@ -87,7 +91,9 @@ class Surface:
         ticket.snapshot.guard.check(
             exchange.header(b"host"), exchange.header(b"origin"), exchange.header(b"sec-fetch-site")
         )
-        if match is not None and match.kind is Kind.LIVE or exchange.header(b"upgrade").lower() == "websocket":
+        if (match is not None and match.reading is Reading.LIVE) or exchange.header(
+            b"upgrade"
+        ).lower() == "websocket":
             raise LIVE
         await self._read(ticket)
         plan = routing.plan(
@@ -108,7 +114,10 @@ class Surface:
                 raise too_large(limits.max_body)
             ticket.body = await read_whole(exchange.chunks(), limits.max_body, limits.spool_above)
             ticket.vigil.arm()
-            ticket.asked = request.read(match, exchange.query, ticket.body.view, exchange.fields)
+            coding = {"content-encoding": exchange.header(b"content-encoding") or "identity"}
+            # A body in a file reads like bytes; nothing of it is kept.
+            view = cast(bytes, ticket.body.view)
+            ticket.asked = request.read(match, fields(exchange.query), view, coding)
         elif not exchange.has_body:
             async for _ in exchange.chunks():
                 pass
@@ -117,7 +126,7 @@ class Surface:
     async def _refuse(self, ticket: Ticket, refused: Refused) -> None:
         """Record and show what gemgate refuses; inside a stream in the form of the stream."""
         ticket.refuse(refused)
-        body = errors.render(refused, call=spell(ticket.call_id))
+        body = errors.render(errors.from_refused(refused), spell(ticket.call_id))
         exchange = ticket.exchange
         ticket.response_bytes = exchange.sent + len(body)
         await self._settle_quietly(ticket)
@@ -125,7 +134,7 @@ class Surface:
             verdict = ticket.trial.verdict if ticket.trial is not None else None
             await exchange.answer(refused.status, marked(JSON, ticket, verdict, refused.retry_after), body)
         elif not exchange.completed and ticket.asked is not None and ticket.match is not None:
-            await exchange.write(errors.stream_error(ticket.match.kind, body), more=False)
+            await exchange.write(stream_error(ticket, body), more=False)
 
     async def _settle_quietly(self, ticket: Ticket) -> None:
         """Settle a call that has no answer to lose; a record that cannot be kept shows in health and the log."""
@@ -141,6 +150,12 @@ LIVE = Refused(
     "The Live API (WebSocket) is not served by this version of gemgate.",
     hint="Use generateContent or interactions through the gateway, or connect to Google directly for Live.",
 )
+
+
+@lru_cache(maxsize=256)
+def fields(query: str) -> dict[str, str]:
+    """The query's fields; of one that is repeated the last counts."""
+    return dict(parse_qsl(query, keep_blank_values=True))
 
 
 @lru_cache(maxsize=1024)

@@ -36,6 +36,7 @@ class Trial:
 
     __slots__ = (
         "credential",
+        "ended",
         "first_byte",
         "meter",
         "number",
@@ -45,7 +46,6 @@ class Trial:
         "started",
         "target",
         "tier",
-        "ended",
         "verdict",
     )
 
@@ -92,7 +92,9 @@ class Ticket:
         "vigil",
     )
 
-    def __init__(self, call_id: bytes, exchange: Exchange, snapshot: Snapshot, vigil: Vigil, received_at: int) -> None:
+    def __init__(
+        self, call_id: bytes, exchange: Exchange, snapshot: Snapshot, vigil: Vigil, received_at: int
+    ) -> None:
         self.call_id = call_id
         self.exchange = exchange
         self.snapshot = snapshot

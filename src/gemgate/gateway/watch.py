@@ -25,9 +25,23 @@ TICK = 0.25
 class Vigil:
     """One call under watch."""
 
-    __slots__ = ("_armed", "_deadline", "_expires", "_gone", "_late", "_listener", "_loop", "_receive", "_span", "_task", "_watch")
+    __slots__ = (
+        "_armed",
+        "_deadline",
+        "_expires",
+        "_gone",
+        "_late",
+        "_listener",
+        "_loop",
+        "_receive",
+        "_span",
+        "_task",
+        "_watch",
+    )
 
-    def __init__(self, watch: Watch, receive: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, watch: Watch, receive: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
+    ) -> None:
         task = asyncio.current_task(loop)
         assert task is not None
         self._watch = watch

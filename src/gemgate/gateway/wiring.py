@@ -73,7 +73,7 @@ def _credential(target: Target, ticket: Ticket, desk: Desk) -> tuple[str, str, s
                 401,
                 "NO_CREDENTIAL",
                 "The request carries no Google API key, and this gateway passes the client's own key on.",
-                hint="Send your Gemini API key as x-goog-api-key, or set upstream.credentials = \"own\".",
+                hint='Send your Gemini API key as x-goog-api-key, or set upstream.credentials = "own".',
             )
         label = fingerprint.credential(desk.secret, key)
         if not key.startswith(("AIza", "AQ.")) and ticket.exchange.header(b"authorization"):
@@ -99,7 +99,7 @@ def tap(ticket: Ticket) -> Tap:
     """A tap for the stream that this call gets."""
     assert ticket.match is not None
     feed = ArrayFeed() if ticket.streaming is Streaming.ARRAY else Feed()
-    return Tap(feed, partial(observe, ticket.match.kind))
+    return Tap(feed, partial(observe, ticket.match.reading))
 
 
 def media_type(reply: Reply) -> bytes:
