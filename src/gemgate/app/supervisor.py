@@ -148,6 +148,8 @@ class Supervisor:
             role.ready = True
             role.port = role.child.port
             self._announce()
+            if role.deaths:
+                self._say(f"{role.name} runs again at {role.url}")
 
     def _announce(self) -> None:
         """Write where things run; the first time that callers can be served, say it too."""
@@ -226,7 +228,7 @@ class Supervisor:
         self._stopping = True
         for role in self._roles.values():
             role.again_at = None
-        if self._announced:
+        if self._announced and GATEWAY in self._roles:
             self._say(
                 f"Stopping; calls under way have up to {self._settings.gateway.drain:g} s. Again: at once."
             )
