@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from legs import in_turn, wrk_figures
 from machine import parent_of
+from profiling import shares
 from report import Figure, compared, content, failed
 from servers import BenchError
 from upload import pieces
@@ -84,3 +85,10 @@ def test_the_pieces_of_an_upload_cover_it_once() -> None:
 
 def test_a_process_may_be_called_anything() -> None:
     assert parent_of("812 (a) b (c) R 77 812 812 0 -1") == 77
+
+
+def test_a_profile_counts_a_recursive_function_once() -> None:
+    own, within, total = shares(["loop;walk;walk;read 3", "loop;walk 2", "loop 5", "not a stack"])
+    assert total == 10
+    assert (own["read"], own["walk"], own["loop"]) == (3, 2, 5)
+    assert (within["walk"], within["loop"]) == (5, 10)
