@@ -113,6 +113,7 @@ class World:
         self.log: list[dict[str, Any]] = [] if log is None else log
         self.projects: dict[str, Project] = {}
         self.fault_uses: dict[str, int] = {}
+        self.started = clock.now()
         self._keys: dict[str, Project] = {}
         self._numbers: dict[str, int] = {}
         self._scripted = bool(self.script.get("projects"))

@@ -1,0 +1,304 @@
+"""The simulator as a raw ASGI application: who asks, for what, and how the answer goes out."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from gemini_simulator import access, control, faults, wire
+from gemini_simulator.handlers import HANDLERS
+from gemini_simulator.http import ApiError, Reply, Request, StreamReply
+from gemini_simulator.journal import Entry
+from gemini_simulator.routes import SOCKETS, match
+from gemini_simulator.world import World, invalid_key
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+TRANSPORT = "gemini_simulator.transport"
+
+
+class ClientGoneError(Exception):
+    """The client closed its connection before its request was whole."""
+
+
+class Body:
+    """The request's body, read once, noted in the log as it comes."""
+
+    def __init__(self, receive: Receive, entry: Entry) -> None:
+        self._receive = receive
+        self._entry = entry
+        self.complete = asyncio.Event()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The pieces as they arrive. Raises ClientGoneError when they stop coming."""
+        while not self.complete.is_set():
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            if not message.get("more_body", False):
+                self.complete.set()
+            if message.get("body"):
+                self._entry.read(message["body"])
+                yield message["body"]
+
+    async def drain(self) -> None:
+        """Read what the handler left."""
+        async for _ in self.chunks():
+            pass
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(self, world: World, scope: Scope, receive: Receive, send: Send) -> None:
+        self.world = world
+        self.scope = scope
+        self.receive = receive
+        self._send = send
+        self.verb: str = scope["method"]
+        self.path: str = (scope.get("raw_path") or scope["path"].encode()).decode()
+        self.query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        self.headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self.entry = Entry(world, self.verb, self.path)
+        self.body = Body(receive, self.entry)
+        self.faults: dict[str, str] = {}
+        self.openai = "/openai/" in self.path
+        self.began = world.clock.now()
+
+    async def run(self) -> None:
+        """Answer, and notice when the client leaves meanwhile."""
+        if not {"content-length", "transfer-encoding"} & self.headers.keys():
+            await self.body.drain()
+        work = asyncio.create_task(self.answer())
+        watch = asyncio.create_task(self.watch())
+        try:
+            await asyncio.wait({work, watch}, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                self.entry.line["aborted"] = True
+        finally:
+            watch.cancel()
+            if not work.done():
+                work.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
+        if not work.cancelled():
+            work.result()
+
+    async def watch(self) -> None:
+        """Return when the client has hung up."""
+        await self.body.complete.wait()
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+    async def answer(self) -> None:
+        """The whole way of a request, every refusal in Google's shape."""
+        try:
+            reply = await self.reply()
+            await self.body.drain()
+            await self.deliver(reply)
+        except ClientGoneError:
+            self.entry.line["aborted"] = True
+        except wire.Cut:
+            self.transport().close()
+        except ApiError as error:
+            await self.refuse(error)
+
+    async def refuse(self, error: ApiError) -> None:
+        """Send an error; the OpenAI layer wraps its errors in an array of one."""
+        try:
+            await self.body.drain()
+        except ClientGoneError:
+            self.entry.line["aborted"] = True
+            return
+        payload: Any = [error.payload()] if self.openai else error.payload()
+        await self.send_whole(Reply(payload, error.status))
+
+    async def reply(self) -> Reply | StreamReply:
+        """Find the method, the project and the faults; then let the handler answer."""
+        found = access.credentials(self.query, self.headers)
+        self.entry.ask(self.query, self.headers, found)
+        route = match(self.verb, self.path)
+        if route is None:
+            known = any(f".{name}" in self.path for name in SOCKETS)
+            if known:
+                raise ApiError(400, "This method is served over WebSocket only.", "FAILED_PRECONDITION")
+            raise ApiError(404, f"Method not found: {self.verb} {self.path}")
+        self.entry.line["method"] = route.id
+        key = access.single(found, self.openai, self.headers)
+        project = self.world.project_of(key)
+        self.entry.line["project"] = project.name
+        model = route.params.get("model", "")
+        header = self.headers.get("x-simulate", "")
+        self.faults = faults.active(self.world, project, key, (route.id, model), header)
+        await self.strike(route.id, route.version, model)
+        handler = HANDLERS.get(route.id)
+        if handler is None:
+            raise ApiError(501, f"Method {route.id} is not served.", "UNIMPLEMENTED")
+        base = f"{self.scope['scheme']}://{self.headers.get('host', 'localhost')}"
+        return await handler(
+            Request(
+                self.world, project, route.id, self.verb, route.version, self.path, base, route.params, self.query,
+                self.headers, self.body.chunks(), self.faults,
+            )
+        )  # fmt: skip
+
+    async def strike(self, method: str, version: str, model: str) -> None:
+        """The faults that need no handler: errors, broken connections, a slow first byte."""
+        struck = self.faults
+        if not struck:
+            return
+        if "api_key_invalid" in struck:
+            raise invalid_key()
+        if "api_key_auth_key_rejected" in struck:
+            raise access.unsupported_token()
+        known = self.world.catalog.get(model)
+        family = known.family if known else model or "gemini-3.8-flash"
+        words = {"model": model or "gemini-9-flash", "family": family, "version": version}
+        error = faults.error(struck, words | {"method": method.rpartition(".")[2]})
+        seconds = float(struck.get("slow_first_byte") or 0)
+        if seconds or error or {"reset", "half_headers"} & struck.keys():
+            whole = [chunk async for chunk in self.body.chunks()]
+            self.body = Replay(self.receive, self.entry, whole)
+        await self.world.clock.sleep(seconds)
+        if "reset" in struck:
+            wire.reset(self.transport())
+            raise ClientGoneError
+        if "half_headers" in struck:
+            self.transport().write(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nVary: Ori"
+            )
+            raise wire.Cut
+        if error:
+            raise error
+
+    async def deliver(self, reply: Reply | StreamReply) -> None:
+        """Send an answer, spoilt as the faults say."""
+        if isinstance(reply, StreamReply):
+            await self.send_stream(reply)
+            return
+        if self.faults.get("cut_after") == "0":
+            raise wire.Cut
+        if "garbage" in self.faults:
+            reply = Reply(raw=wire.GARBAGE_PAGE, content_type="text/html; charset=UTF-8")
+        await self.send_whole(reply)
+
+    async def send_whole(self, reply: Reply) -> None:
+        """An answer in one piece with its length."""
+        data = reply.raw
+        if data is None:
+            compact = self.query.get("prettyPrint") == "false" or self.openai
+            data = wire.line(reply.payload) if compact else wire.pretty(reply.payload)
+        headers = dict(reply.headers)
+        if self.gzipped():
+            data = gzip.compress(data, mtime=0)
+            headers["content-encoding"] = "gzip"
+        if "truncated_json" in self.faults:
+            head = f"HTTP/1.1 200 OK\r\nContent-Type: {reply.content_type}\r\nContent-Length: {len(data)}\r\n\r\n"
+            self.transport().write(head.encode() + data[: len(data) // 2])
+            raise wire.Cut
+        headers["content-length"] = str(len(data))
+        await self.start(reply.status, headers, reply.content_type)
+        await self._send({"type": "http.response.body", "body": b"" if self.verb == "HEAD" else data})
+
+    async def send_stream(self, reply: StreamReply) -> None:
+        """An answer in events; its head goes out with the first, so that a refusal before it has its own status."""
+        array = reply.content_type.startswith("application/json")
+        media = reply.headers.get("content-length") is not None or not (
+            array or "event-stream" in reply.content_type
+        )
+        named = "/interactions" in self.path
+        chunks = reply.chunks if media else wire.damaged(reply.chunks, self.faults, array, named)
+        packer = zlib.compressobj(wbits=31) if self.gzipped() else None
+        begun = False
+        async for chunk in chunks:
+            if not begun:
+                extra = {"content-encoding": "gzip"} if packer else {}
+                await self.start(reply.status, {**reply.headers, **extra}, reply.content_type)
+                begun = True
+            data = packer.compress(chunk) + packer.flush(zlib.Z_SYNC_FLUSH) if packer else chunk
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            self.entry.line["events"] += 1
+        if not begun:
+            await self.start(reply.status, dict(reply.headers), reply.content_type)
+        await self._send({"type": "http.response.body", "body": packer.flush() if packer else b""})
+
+    async def start(self, status: int, headers: dict[str, str], content_type: str) -> None:
+        """The status and the headers that Google sends."""
+        self.entry.line["status"] = status
+        spent = (self.world.clock.now() - self.began) * 1000
+        fixed = {
+            "content-type": content_type,
+            "vary": "Origin, X-Origin, Referer",
+            "date": formatdate(self.world.clock.now(), usegmt=True),
+            "server": "scaffolding on HTTPServer2",
+            "x-xss-protection": "0",
+            "x-frame-options": "SAMEORIGIN",
+            "x-content-type-options": "nosniff",
+            "server-timing": f"gfet4t7; dur={spent:.0f}",
+        }
+        fixed |= {name.lower(): value for name, value in headers.items()}
+        pairs = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fixed.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": pairs})
+
+    def gzipped(self) -> bool:
+        """Whether the answer is to be packed."""
+        return "gzip" in self.faults and "gzip" in self.headers.get("accept-encoding", "")
+
+    def transport(self) -> asyncio.Transport:
+        """The bare connection, for faults that no server would let through."""
+        transport: asyncio.Transport = self.scope[TRANSPORT]
+        return transport
+
+
+class Replay(Body):
+    """A body that has been read already and is told again."""
+
+    def __init__(self, receive: Receive, entry: Entry, whole: list[bytes]) -> None:
+        super().__init__(receive, entry)
+        self._whole = whole
+        self.complete.set()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The pieces, without waiting and without noting them twice."""
+        while self._whole:
+            yield self._whole.pop(0)
+
+
+class Simulator:
+    """The ASGI application; ``log_file`` gets each finished line of the log as JSON."""
+
+    def __init__(self, world: World, log_file: Path | None = None) -> None:
+        self.world = world
+        self.log_file = log_file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one scope of the ASGI protocol."""
+        if scope["type"] == "lifespan":
+            await lifespan(receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith("/simulator/"):
+            await control.serve(self.world, scope, receive, send)
+        elif scope["type"] == "http":
+            exchange = Exchange(self.world, scope, receive, send)
+            try:
+                await exchange.run()
+            finally:
+                exchange.entry.finish(0, self.log_file)
+
+
+async def lifespan(receive: Receive, send: Send) -> None:
+    """Say yes to start and stop."""
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
