@@ -1,0 +1,156 @@
+"""The columns that the ledger writes, and the SQL made of them once at import.
+
+Plain names, so that the gateway starts without SQLAlchemy; ``tests/store`` holds them equal to ``schema``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NAME_LENGTH: Final = 200
+"""Characters that a name in a dimension may have; longer ones are cut."""
+
+DIMENSIONS: Final = (
+    "methods",
+    "versions",
+    "models",
+    "projects",
+    "credentials",
+    "clients",
+    "streamings",
+    "tiers",
+    "outcomes",
+    "verdicts",
+    "reasons",
+    "finish_reasons",
+    "block_reasons",
+    "quotas",
+    "thinkings",
+    "charge_kinds",
+    "sides",
+    "modalities",
+)
+
+OPEN_CALLS: Final = (
+    "call_id",
+    "attempt",
+    "boot_id",
+    "received_at",
+    "sent_at",
+    "method_id",
+    "version_id",
+    "model_id",
+    "project_id",
+    "credential_id",
+    "client_id",
+    "streaming_id",
+    "tier_id",
+    "request_bytes",
+    "input_estimate",
+    "finished",
+)
+
+CALLS: Final = (
+    "seq",
+    "call_id",
+    "boot_id",
+    "received_at",
+    "first_byte",
+    "duration",
+    "waited",
+    "method_id",
+    "version_id",
+    "model_id",
+    "model_served_id",
+    "project_id",
+    "client_id",
+    "outcome_id",
+    "status",
+    "reason_id",
+    "finish_id",
+    "block_id",
+    "streaming_id",
+    "tier_id",
+    "tier_served_id",
+    "request_bytes",
+    "response_bytes",
+    "attempts",
+    "input",
+    "cached",
+    "output",
+    "thoughts",
+    "tool",
+    "estimated",
+    "list_nano",
+    "billed_nano",
+    "estimated_list_nano",
+    "estimated_billed_nano",
+    "tools",
+    "turns",
+    "media",
+    "max_output",
+    "thinking_id",
+    "json_output",
+    "cached_content",
+    "request_hash",
+)
+
+ATTEMPTS: Final = (
+    "seq",
+    "call_seq",
+    "number",
+    "model_id",
+    "project_id",
+    "credential_id",
+    "sent_at",
+    "first_byte",
+    "duration",
+    "verdict_id",
+    "status",
+    "reason_id",
+    "message",
+    "quota_id",
+    "retry_after",
+    "model_served_id",
+    "tier_served_id",
+    "response",
+    "request_bytes",
+    "response_bytes",
+    "seen",
+    "estimated",
+    "input",
+    "cached",
+    "output",
+    "thoughts",
+    "tool",
+    "searches",
+    "grounded",
+    "maps",
+    "input_nano",
+    "cached_nano",
+    "output_nano",
+    "thoughts_nano",
+    "tool_nano",
+    "list_nano",
+    "billed_nano",
+    "price_id",
+)
+
+CHARGES: Final = ("attempt_seq", "position", "kind_id", "quantity", "nano")
+DETAILS: Final = ("attempt_seq", "position", "side_id", "modality_id", "tokens")
+PREFIXES: Final = ("call_seq", "size", "hash")
+
+
+def insert(table: str, columns: tuple[str, ...], *, ignore: str = "") -> str:
+    """An INSERT of one row. ``ignore`` names the unique columns whose repetition is no fault."""
+    marks = ",".join("?" * len(columns))
+    tail = f" ON CONFLICT({ignore}) DO NOTHING" if ignore else ""
+    return f"INSERT INTO {table}({','.join(columns)}) VALUES({marks}){tail}"
+
+
+INSERT_OPEN: Final = insert("open_calls", OPEN_CALLS, ignore="call_id,attempt")
+INSERT_CALL: Final = insert("calls", CALLS, ignore="call_id")
+INSERT_ATTEMPT: Final = insert("attempts", ATTEMPTS)
+INSERT_CHARGE: Final = insert("charges", CHARGES)
+INSERT_DETAIL: Final = insert("details", DETAILS)
+INSERT_PREFIX: Final = insert("prefixes", PREFIXES)

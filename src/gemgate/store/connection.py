@@ -1,0 +1,143 @@
+"""Connections to the SQLite file, each with the manners of its use.
+
+- ``writer``: the ledger's. No waiting in SQLite (the caller has its own deadline), no automatic checkpoints.
+- ``visitor``: writes from outside the gateway, in slices of at most 20 ms, each followed by a pause as long.
+- ``reader``: reads only; ``reading`` ends a read transaction that lasts over 2 s, since it would hold the
+  write-ahead log open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+from gemgate.store.names import Names
+
+Durability = Literal["process", "power"]
+SLICE: Final = 0.020
+READ: Final = 2.0
+_STEPS: Final = 2_000  # virtual machine steps between looks at the clock, about 50 µs
+
+
+class Connection(sqlite3.Connection):
+    """A SQLite connection that knows the integers of names. ``names`` is read at first use."""
+
+    _names: Names | None = None
+
+    @property
+    def names(self) -> Names:
+        """The dimensions as this connection knows them."""
+        if self._names is None:
+            self._names = Names(self)
+        return self._names
+
+    def keep(self) -> None:
+        """Commit, and keep what was learnt of names."""
+        self.execute("COMMIT")
+        if self._names is not None:
+            self._names.keep()
+
+    def forget(self) -> None:
+        """Roll back, and forget names that were made on the way."""
+        if self.in_transaction:
+            self.execute("ROLLBACK")
+        if self._names is not None:
+            self._names.forget()
+
+
+def _open(path: Path, mode: str, wait: float) -> Connection:
+    """Open without creating: a missing file is a fault here, ``store.migrate`` makes new ones."""
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=wait,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        factory=Connection,
+    )
+
+
+def writer(path: Path, durability: Durability = "process") -> Connection:
+    """The ledger's connection. Raises sqlite3.Error when the file is missing, locked or no database."""
+    conn = _open(path, "rw", 0.0)
+    try:
+        conn.execute("PRAGMA busy_timeout = 0")
+        if conn.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            conn.execute("PRAGMA journal_mode = WAL")
+        conn.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
+        conn.execute("PRAGMA wal_autocheckpoint = 0")
+        conn.execute("PRAGMA cache_size = -8192")
+        conn.execute("PRAGMA temp_store = MEMORY")
+    except sqlite3.Error:
+        conn.close()
+        raise
+    return conn
+
+
+def visitor(path: Path) -> Connection:
+    """A connection for writes from outside the gateway; see ``sliced``."""
+    conn = _open(path, "rw", 2.0)
+    conn.execute("PRAGMA foreign_keys = ON")
+    conn.execute("PRAGMA synchronous = NORMAL")
+    return conn
+
+
+def reader(path: Path) -> Connection:
+    """A connection that cannot write."""
+    conn = _open(path, "rw", 2.0) if _writable(path) else _open(path, "ro", 2.0)
+    conn.execute("PRAGMA query_only = ON")
+    return conn
+
+
+def _writable(path: Path) -> bool:
+    """Whether the log's index can be made: a read-only open fails on a WAL file nobody else has open."""
+    try:
+        with path.open("r+b"):
+            return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def reading(conn: sqlite3.Connection, limit: float = READ) -> Iterator[sqlite3.Connection]:
+    """One consistent view of the file for ``limit`` seconds; then statements raise OperationalError."""
+    end = time.monotonic() + limit
+    conn.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
+    conn.execute("BEGIN")
+    try:
+        yield conn
+    finally:
+        conn.set_progress_handler(None, 0)
+        if conn.in_transaction:
+            conn.execute("ROLLBACK")
+
+
+def sliced(
+    conn: Connection, step: Callable[[Connection], bool], rest: Callable[[float], None] = time.sleep
+) -> int:
+    """Call ``step`` until it says False, in write transactions of at most 20 ms with pauses as long.
+
+    A step must be far shorter than a slice and leave a consistent state. Returns the number of slices.
+    """
+    slices = 0
+    more = True
+    while more:
+        start = time.monotonic()
+        conn.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        try:
+            while more and time.monotonic() - begun < SLICE / 2:
+                more = step(conn)
+            conn.keep()
+        except BaseException:
+            conn.forget()
+            raise
+        slices += 1
+        if more:
+            rest(max(SLICE, time.monotonic() - start))
+    return slices

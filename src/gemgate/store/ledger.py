@@ -1,0 +1,372 @@
+"""The rows of calls: opened before a try goes to Google, settled before the end of an answer leaves.
+
+Laws:
+
+- an operation takes a list, runs inside the caller's transaction and may be repeated: a call settles once, by
+  its id, however often its record arrives (a replayed spill, a commit whose success was not seen);
+- settling removes what was open of the call, in the same transaction;
+- sums are made here, from the attempts, so that they cannot differ from them;
+- numbers from outside are held within 63 bits, texts within bounds: no answer of Google's makes a row fail.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from gemgate.core.call import Attempt, Cost, Intent, Outcome, Record
+from gemgate.core.usage import Usage
+from gemgate.core.verdict import Kind
+from gemgate.store.columns import (
+    INSERT_ATTEMPT,
+    INSERT_CALL,
+    INSERT_CHARGE,
+    INSERT_DETAIL,
+    INSERT_OPEN,
+    INSERT_PREFIX,
+    NAME_LENGTH,
+)
+from gemgate.store.connection import Connection
+from gemgate.store.names import Names, clean
+
+MESSAGE_LENGTH: Final = 1_000
+MOST: Final = 2**63 - 1
+_FIRST_PREFIX: Final = 8 * 1024
+_NOTHING: Final = Usage()
+_FREE: Final = Cost()
+_INTENT: Final = (
+    *("call_id", "attempt", "boot", "received_at", "sent_at", "method", "version", "model", "project"),
+    *("credential", "client", "streaming", "tier", "request_bytes", "input_estimate"),
+)
+_attempt_decoder = msgspec.msgpack.Decoder(Attempt)
+_encoder = msgspec.msgpack.Encoder()
+
+Price = Callable[[Intent, Usage], Cost | None]
+"""What a try that was never seen to end may have cost, from its intent and the tokens assumed."""
+
+
+class NextTry(msgspec.Struct, frozen=True):
+    """A try has ended and the call goes on: what the old one met, and the intent of the new one."""
+
+    finished: Attempt
+    opened: Intent
+
+
+def open_tries(conn: Connection, intents: Sequence[Intent]) -> None:
+    """Put on record that these tries are about to be sent."""
+    names = conn.names
+    conn.executemany(INSERT_OPEN, [_open_row(names, intent) for intent in intents])
+
+
+def next_try(conn: Connection, moves: Sequence[NextTry]) -> None:
+    """Keep what a finished try met and open the next try of the same call."""
+    conn.executemany(
+        "UPDATE open_calls SET finished = ? WHERE call_id = ? AND attempt = ?",
+        [(_encoder.encode(move.finished), move.opened.call_id, move.finished.number) for move in moves],
+    )
+    open_tries(conn, [move.opened for move in moves])
+
+
+def settle(conn: Connection, records: Sequence[Record]) -> None:
+    """Write each call's one row with its attempts, and close what was open of it."""
+    names = conn.names
+    first = conn.execute("SELECT ifnull(max(seq), 0) + 1 FROM calls").fetchone()[0]
+    rows = [_call_row(names, first + place, record) for place, record in enumerate(records)]
+    written = conn.executemany(INSERT_CALL, rows).rowcount
+    conn.executemany("DELETE FROM open_calls WHERE call_id = ?", [(record.call_id,) for record in records])
+    if written == len(records):
+        fresh = [(first + place, record) for place, record in enumerate(records)]
+    else:
+        taken = {seq for (seq,) in conn.execute("SELECT seq FROM calls WHERE seq >= ?", (first,))}
+        fresh = [(first + at, record) for at, record in enumerate(records) if first + at in taken]
+    _write_attempts(conn, names, fresh)
+
+
+def close_dead(conn: Connection, dead: Mapping[bytes, int], price: Price) -> int:
+    """Settle what dead processes left open as `interrupted`. Returns the number of calls closed.
+
+    ``dead`` maps a boot to the time (UTC µs) of its last sign of life, which ends the call's duration. A try
+    under way counts as ``cut`` with reason ``interrupted``: Google may have answered it and charged for it,
+    so it carries the estimate of its input, flagged estimated. Finished tries of the call stay as they were.
+    """
+    open_tries_of: dict[bytes, list[tuple[Intent, bytes | None]]] = {}
+    for boot in dead:
+        for intent, finished in _left_open(conn, boot):
+            open_tries_of.setdefault(intent.call_id, []).append((intent, finished))
+    records = [_interrupted(tries, dead[tries[0][0].boot], price) for tries in open_tries_of.values()]
+    settle(conn, records)
+    conn.executemany(
+        "UPDATE boots SET ended = max(started, ?) WHERE boot = ? AND ended IS NULL",
+        [(seen, boot) for boot, seen in dead.items()],
+    )
+    return len(records)
+
+
+def _open_row(names: Names, intent: Intent) -> tuple[Any, ...]:
+    return (
+        intent.call_id,
+        intent.attempt,
+        names.boots[intent.boot],
+        intent.received_at,
+        intent.sent_at,
+        names.methods[intent.method],
+        names.versions[intent.version],
+        names.models[intent.model],
+        names.projects[intent.project],
+        names.credentials[intent.credential],
+        names.clients[intent.client],
+        names.streamings[intent.streaming],
+        names.tiers[intent.tier],
+        intent.request_bytes,
+        intent.input_estimate,
+        None,
+    )
+
+
+def _call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
+    """The row of ``columns.CALLS``."""
+    shape = record.shape
+    last = record.attempts[-1] if record.attempts else None
+    return (
+        seq,
+        record.call_id,
+        names.boots[record.boot],
+        record.received_at,
+        record.first_byte,
+        record.duration,
+        record.waited,
+        names.methods[record.method],
+        names.versions[record.version],
+        names.models[record.model],
+        names.models[last.model_served] if last else None,
+        names.projects[last.project] if last else None,
+        names.clients[record.client],
+        names.outcomes[record.outcome],
+        record.status,
+        names.reasons[record.reason],
+        names.finish_reasons[record.finish],
+        names.block_reasons[record.block],
+        names.streamings[record.streaming],
+        names.tiers[record.tier],
+        names.tiers[last.tier_served] if last else None,
+        record.request_bytes,
+        record.response_bytes,
+        len(record.attempts),
+        *_sums(record.attempts),
+        shape.tools,
+        shape.turns,
+        shape.media,
+        None if shape.max_output is None else _held(shape.max_output),
+        names.thinkings[shape.thinking],
+        shape.json_output,
+        shape.cached_content,
+        _signed(shape.request_hash),
+    )
+
+
+def _sums(attempts: Sequence[Attempt]) -> tuple[int | None, ...]:
+    """Tokens by kind, tokens estimated, list and billed money, and how much of both is estimated."""
+    tokens = [0, 0, 0, 0, 0]
+    estimated = 0
+    money: list[int | None] = [0, 0]
+    guessed: list[int | None] = [0, 0]
+    for attempt in attempts:
+        usage = attempt.usage or _NOTHING
+        kinds = _tokens(usage)
+        tokens = [_held(have + more) for have, more in zip(tokens, kinds, strict=True)]
+        paid = _money(attempt)
+        money = [_added(have, more) for have, more in zip(money, paid, strict=True)]
+        if attempt.estimated:
+            estimated = _held(estimated + kinds[0] + sum(kinds[2:]))
+            guessed = [_added(have, more) for have, more in zip(guessed, paid, strict=True)]
+    return (*tokens, estimated, *money, *guessed)
+
+
+def _tokens(usage: Usage) -> tuple[int, int, int, int, int]:
+    return (
+        _held(usage.input),
+        _held(usage.cached),
+        _held(usage.output),
+        _held(usage.thoughts),
+        _held(usage.tool),
+    )
+
+
+def _money(attempt: Attempt) -> tuple[int | None, int | None]:
+    """List and billed money. No cost where nothing was used is 0; no cost for tokens used is unpriced."""
+    cost = attempt.cost
+    if cost is None:
+        nothing = attempt.usage is None or attempt.usage == _NOTHING
+        return (0, 0) if nothing else (None, None)
+    return (_known(cost.total), _known(cost.billed))
+
+
+def _known(nano: int | None) -> int | None:
+    """Money that no row can hold (absurd token counts) is not known either."""
+    return None if nano is None or nano > MOST else nano
+
+
+def _added(have: int | None, more: int | None) -> int | None:
+    return None if have is None or more is None else _known(have + more)
+
+
+def _write_attempts(conn: Connection, names: Names, calls: Sequence[tuple[int, Record]]) -> None:
+    """Write the attempts of calls that were just inserted, and what hangs on them."""
+    seq = conn.execute("SELECT ifnull(max(seq), 0) FROM attempts").fetchone()[0]
+    rows: list[tuple[Any, ...]] = []
+    charges: list[tuple[Any, ...]] = []
+    details: list[tuple[Any, ...]] = []
+    prefixes: list[tuple[int, int, int]] = []
+    for call_seq, record in calls:
+        for attempt in record.attempts:
+            seq += 1
+            rows.append(_attempt_row(names, seq, call_seq, attempt))
+            if attempt.cost is not None:
+                for place, charge in enumerate(attempt.cost.charges):
+                    kind = names.charge_kinds[charge.kind]
+                    charges.append((seq, place, kind, _held(charge.quantity), _known(charge.nano)))
+            if attempt.usage is not None:
+                for place, detail in enumerate(attempt.usage.details):
+                    side, modality = names.sides[detail.side], names.modalities[detail.modality]
+                    details.append((seq, place, side, modality, _held(detail.tokens)))
+        for place, value in enumerate(record.shape.prefix_hashes):
+            prefixes.append((call_seq, _FIRST_PREFIX << place, _signed(value)))
+    conn.executemany(INSERT_ATTEMPT, rows)
+    if charges:
+        conn.executemany(INSERT_CHARGE, charges)
+    if details:
+        conn.executemany(INSERT_DETAIL, details)
+    if prefixes:
+        conn.executemany(INSERT_PREFIX, prefixes)
+
+
+def _attempt_row(names: Names, seq: int, call_seq: int, attempt: Attempt) -> tuple[Any, ...]:
+    """The row of ``columns.ATTEMPTS``."""
+    usage = attempt.usage or _NOTHING
+    cost = attempt.cost or _FREE
+    return (
+        seq,
+        call_seq,
+        attempt.number,
+        names.models[attempt.model],
+        names.projects[attempt.project],
+        names.credentials[attempt.credential],
+        attempt.sent_at,
+        attempt.first_byte,
+        attempt.duration,
+        names.verdicts[attempt.verdict],
+        attempt.status,
+        names.reasons[attempt.reason],
+        clean(attempt.message, MESSAGE_LENGTH) or None,
+        names.quotas[attempt.quota],
+        _held(attempt.retry_after),
+        names.models[attempt.model_served],
+        names.tiers[attempt.tier_served],
+        clean(attempt.response, NAME_LENGTH) or None,
+        attempt.request_bytes,
+        attempt.response_bytes,
+        attempt.usage is not None,
+        attempt.estimated,
+        *_tokens(usage),
+        _held(usage.searches),
+        usage.grounded,
+        _held(usage.maps),
+        _held(cost.input),
+        _held(cost.cached),
+        _held(cost.output),
+        _held(cost.thoughts),
+        _held(cost.tool),
+        *_money(attempt),
+        names.prices.get(cost.price),
+    )
+
+
+def _left_open(conn: sqlite3.Connection, boot: bytes) -> list[tuple[Intent, bytes | None]]:
+    """The tries that a boot left open, in order, each with what is known of its end."""
+    rows = conn.execute(
+        """
+        SELECT o.call_id, o.attempt, b.boot, o.received_at, o.sent_at,
+               methods.name, versions.name, models.name, projects.name,
+               credentials.name, clients.name, streamings.name, tiers.name,
+               o.request_bytes, o.input_estimate, o.finished
+        FROM boots AS b
+        JOIN open_calls AS o ON o.boot_id = b.id
+        LEFT JOIN methods ON methods.id = o.method_id
+        LEFT JOIN versions ON versions.id = o.version_id
+        LEFT JOIN models ON models.id = o.model_id
+        LEFT JOIN projects ON projects.id = o.project_id
+        LEFT JOIN credentials ON credentials.id = o.credential_id
+        LEFT JOIN clients ON clients.id = o.client_id
+        LEFT JOIN streamings ON streamings.id = o.streaming_id
+        LEFT JOIN tiers ON tiers.id = o.tier_id
+        WHERE b.boot = ? ORDER BY o.call_id, o.attempt
+        """,
+        (boot,),
+    )
+    found = []
+    for *values, finished in rows:
+        raw = {key: "" if value is None else value for key, value in zip(_INTENT, values, strict=True)}
+        found.append((msgspec.convert(raw, Intent, strict=False), finished))
+    return found
+
+
+def _interrupted(tries: Sequence[tuple[Intent, bytes | None]], seen: int, price: Price) -> Record:
+    """The record of a call whose process died."""
+    attempts = [
+        _attempt_decoder.decode(finished) if finished is not None else _lost(intent, seen, price)
+        for intent, finished in tries
+    ]
+    intent = tries[0][0]
+    return Record(
+        call_id=intent.call_id,
+        boot=intent.boot,
+        received_at=intent.received_at,
+        first_byte=None,
+        duration=max(0, seen - intent.received_at),
+        method=intent.method,
+        version=intent.version,
+        model=intent.model,
+        client=intent.client,
+        outcome=Outcome.INTERRUPTED,
+        status=0,
+        reason="interrupted",
+        streaming=intent.streaming,
+        tier=intent.tier,
+        request_bytes=intent.request_bytes,
+        attempts=attempts,
+    )
+
+
+def _lost(intent: Intent, seen: int, price: Price) -> Attempt:
+    """A try of which nothing is known but that it may have been sent."""
+    usage = Usage(input=intent.input_estimate)
+    return Attempt(
+        number=intent.attempt,
+        model=intent.model,
+        project=intent.project,
+        credential=intent.credential,
+        sent_at=intent.sent_at,
+        first_byte=None,
+        duration=max(0, seen - intent.sent_at),
+        verdict=Kind.CUT,
+        status=0,
+        reason="interrupted",
+        message="gemgate stopped while this try was under way.",
+        request_bytes=intent.request_bytes,
+        usage=usage,
+        estimated=True,
+        cost=price(intent, usage),
+    )
+
+
+def _held(number: int) -> int:
+    """The number within what the record can hold."""
+    return number if 0 <= number <= MOST else (MOST if number > 0 else 0)
+
+
+def _signed(value: int) -> int:
+    """A 64-bit hash as the signed integer of the same bits."""
+    return value if value <= MOST else value - 2**64
