@@ -27,12 +27,12 @@ _NAMED = re.compile(
 REDACTED = "[redacted]"
 
 
-def request_hash(secret: bytes, body: bytes) -> int:
+def request_hash(secret: bytes, body: bytes | memoryview) -> int:
     """A 64-bit signed hash of a request's body, the same for the same body and secret only."""
     return _number(hashlib.blake2b(body, digest_size=8, key=secret[:64]))
 
 
-def prefix_hashes(secret: bytes, body: bytes) -> tuple[int, ...]:
+def prefix_hashes(secret: bytes, body: bytes | memoryview) -> tuple[int, ...]:
     """Hashes of the body's prefixes of 8 KiB, 16 KiB, 32 KiB … as far as it reaches; one pass over it."""
     if len(body) < _FIRST_BOUND:
         return ()

@@ -85,7 +85,7 @@ class Meter:
         self.events += 1
         if seen.usage is not None:
             self.usage = seen.usage
-        if seen.grounded or self.grounded:
+        if seen.grounded or seen.maps or self.grounded or self.maps:
             self._ground(seen)
         if seen.finish:
             self.finish = seen.finish
@@ -108,12 +108,12 @@ class Meter:
 
     def _ground(self, seen: Seen) -> None:
         """Keep the most grounding seen, and put it into the usage of this moment."""
-        self.grounded = True
+        self.grounded = self.grounded or seen.grounded
         self.searches = max(self.searches, seen.searches)
         self.maps = max(self.maps, seen.maps)
         if self.usage is not None:
             self.usage = msgspec.structs.replace(
-                self.usage, searches=self.searches, maps=self.maps, grounded=True
+                self.usage, searches=self.searches, maps=self.maps, grounded=self.grounded
             )
 
     @property

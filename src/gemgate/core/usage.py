@@ -21,7 +21,7 @@ class Usage(msgspec.Struct, frozen=True):
     """Token counts. ``input`` includes ``cached``; ``output`` excludes ``thoughts``; ``tool`` is tool-use prompt.
 
     ``searches`` counts Google Search queries made for grounding, ``grounded`` says that the answer was
-    grounded at all (older models bill the prompt, newer ones the query), ``maps`` counts Maps queries.
+    grounded in the web at all (older models bill the prompt, newer ones the query), ``maps`` counts Maps queries.
     """
 
     input: int = 0

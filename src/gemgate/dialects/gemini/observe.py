@@ -223,7 +223,8 @@ def _read_response(data: bytes, _: str) -> Seen:
         if ground is not None:
             searches += len(ground.web_search_queries) + len(ground.image_search_queries)
             maps = maps or int(any(chunk.maps is not None for chunk in ground.grounding_chunks))
-            grounded = grounded or bool(searches or ground.grounding_chunks)
+            web = any(chunk.web is not None for chunk in ground.grounding_chunks)
+            grounded = grounded or web or searches > 0
     counted = seen.usage_metadata
     return Seen(
         usage=None if counted is None else usage.from_metadata(counted),
@@ -273,7 +274,7 @@ def _read_interaction(data: bytes, name: str) -> Seen:
         parts=bool(body.steps),
         searches=0 if counted is None else counted.searches,
         maps=0 if counted is None else counted.maps,
-        grounded=counted is not None and counted.grounded,
+        grounded=counted is not None and counted.searches > 0,
     )
 
 

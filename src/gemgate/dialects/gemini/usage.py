@@ -133,7 +133,7 @@ def from_totals(seen: Totals) -> Usage:
             ("tool", seen.tool_use_tokens_by_modality),
         ),
         searches=searches,
-        grounded=bool(searches or maps),
+        grounded=searches > 0,
         maps=maps,
     )
 
