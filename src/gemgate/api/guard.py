@@ -38,6 +38,13 @@ def local(name: str) -> bool:
         return False
 
 
+def _authority(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
 def objection(method: str, headers: Headers, hosts: Sequence[str]) -> str:
     """Why a request is turned away, empty when it is not. ``hosts`` are allowed next to loopback."""
     host = headers.get("Host", "")
@@ -45,7 +52,7 @@ def objection(method: str, headers: Headers, hosts: Sequence[str]) -> str:
     if not (local(name) or name in {allowed.lower() for allowed in hosts}):
         return "The Host header names another machine; add it to console.allowed_hosts if it is yours."
     origin = headers.get("Origin", "")
-    if origin and urlsplit(origin).netloc.lower() != host.strip().lower():
+    if origin and _authority(origin) != host.strip().lower():
         return "The request comes from a page of another site."
     site = headers.get("Sec-Fetch-Site", "")
     # A link on another site may lead here; its pages may not read or change anything in the background.

@@ -33,7 +33,7 @@ def serve(read: Callable[[], Settings], parts: Sequence[str], say: Callable[[str
     # Files made from here on, by us and by our children, are for this user alone.
     os.umask(0o077)
     with taken(settings.data, parts):
-        bring_up_to_date(settings)
+        bring_up_to_date(settings, say)
         simulated = settings.simulated and GATEWAY in parts
         found = roles(settings, parts, ports.pick("127.0.0.1") if simulated else 0)
         _claim(settings, found)
@@ -45,7 +45,7 @@ def serve(read: Callable[[], Settings], parts: Sequence[str], say: Callable[[str
         return Supervisor(settings, found, read, say).run()
 
 
-def bring_up_to_date(settings: Settings) -> None:
+def bring_up_to_date(settings: Settings, say: Callable[[str], None]) -> None:
     """See that the database exists and has the schema of this gemgate. Raises FolderError.
 
     The check is quick; the work itself, which is rare, is done by an interpreter of its own.
@@ -56,9 +56,9 @@ def bring_up_to_date(settings: Settings) -> None:
     except version.Newer as error:
         raise FolderError(str(error)) from None
     except sqlite3.Error as error:
-        raise FolderError(
-            f"{settings.database} cannot be read: {error}. Run `gemgate doctor`, or restore a backup."
-        ) from None
+        # The gateway knows what to do without its store, and `record.when_down` says which: not ours to refuse.
+        say(f"{settings.database} cannot be read now ({error}); run `gemgate doctor`.")
+        return
     done = subprocess.run(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-P", "-m", "gemgate.store.migrate", str(settings.database)],
         stdin=subprocess.DEVNULL,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -48,13 +47,14 @@ def remove_running(data: Path, parts: Iterable[str]) -> None:
 
 
 def _replace(data: Path, content: Mapping[str, object]) -> None:
-    handle, name = tempfile.mkstemp(dir=data, prefix=".run-")
+    fresh = data / f".{FILE}-{os.getpid()}"
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(content, file, indent=2)
             file.write("\n")
-        os.replace(name, data / FILE)
+        os.replace(fresh, data / FILE)
     except BaseException:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            os.unlink(fresh)
         raise
