@@ -45,9 +45,15 @@ class Gateway:
 
     def start(self) -> None:
         """Start the process and wait until it listens. Raises RuntimeError when it does not."""
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("GEMGATE_", "GEMINI_", "GOOGLE_"))}
+        env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GEMGATE_", "GEMINI_", "GOOGLE_"))
+        }
         subprocess.run(
-            [sys.executable, "-m", "gemgate.store.migrate", str(self.data / "gemgate.db")], check=True, env=env
+            [sys.executable, "-m", "gemgate.store.migrate", str(self.data / "gemgate.db")],
+            check=True,
+            env=env,
         )
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(

@@ -70,7 +70,7 @@ async def _health(exchange: Exchange, desk: Desk) -> None:
             "status": state,
             "version": __version__,
             "calls_under_way": desk.under_way,
-            "store": msgspec.to_builtins(health),
+            "store": health._asdict(),
         }
     )
     await exchange.answer(200 if serving else 503, [*JSON, (b"cache-control", b"no-store")], body)

@@ -18,19 +18,27 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import time_ns
+from typing import Literal, cast
 
 import uvicorn
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gemgate import __version__
 from gemgate.config import ConfigError, Project, Secret, Settings, load
+from gemgate.config.book import load_book
 from gemgate.config.installation import installation_secret
 from gemgate.config.running import url_of
+from gemgate.core.call import mint
+from gemgate.core.errors import Refused
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.settle import charge
 from gemgate.gateway.surface import Surface
-from gemgate.store.database import Database
-from gemgate.store.prices import read_book
+from gemgate.store import boots
+from gemgate.store.database import FILE, Database
+from gemgate.store.database import Settings as Keeping
 from gemgate.upstream.client import AioUpstream
 
 log = logging.getLogger("gemgate.gateway")
@@ -93,7 +101,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 def _snapshot(arguments: argparse.Namespace, settings: Settings) -> Snapshot:
     demo = DEMO if arguments.demo_key else None
-    return Snapshot(settings, read_book(settings.prices.file), arguments.upstream, demo)
+    return Snapshot(settings, load_book(settings.prices.file), arguments.upstream, demo)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -109,11 +117,18 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     sock = _listen(settings.gateway.host, settings.gateway.port)
     snapshot = _snapshot(arguments, settings)
-    db = await Database.open(settings.data, snapshot.book, settings.record, snapshot.free)
+    boot = boots.begin(settings.data, mint(time_ns() // 1000, os.urandom(8)))
+    keeping = Keeping(
+        cast(Literal["process", "power"], settings.record.durability),
+        cast(Literal["serve", "refuse"], settings.record.when_down),
+        __version__,
+    )
+    db = await Database.open(settings.data / FILE, boot, keeping)
     limits = settings.upstream
     upstream = AioUpstream(limits.connect_timeout, limits.max_connections, limits.ca_file)
-    desk = Desk(snapshot, db, upstream, db.boot, installation_secret(settings.data))
+    desk = Desk(snapshot, db, upstream, boot.id, installation_secret(settings.data))
     desk.watch.start()
+    sweeping = loop.create_task(_sweep(desk))
     server = Server(_uvicorn(settings, Surface(desk, lambda: url_of(settings.data, "console"))))
 
     def stop() -> None:
@@ -139,8 +154,22 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         await server.serve(sockets=[sock])
     finally:
         desk.watch.stop()
+        sweeping.cancel()
         await upstream.close()
         await db.close()
+
+
+async def _sweep(desk: Desk) -> None:
+    """Close the calls that a dead process left open, as soon as the store can be written."""
+    while True:
+        try:
+            closed = await desk.db.sweep(lambda intent, usage: charge(desk.snapshot, intent, usage))
+        except Refused:
+            await asyncio.sleep(1.0)
+            continue
+        if closed:
+            log.warning("%d calls that an earlier process left open are closed as interrupted", closed)
+        return
 
 
 def _uvicorn(settings: Settings, app: Surface) -> uvicorn.Config:
@@ -196,8 +225,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         uvloop.run(_run(arguments, settings))
-    except OSError as error:
-        print(f"The gateway cannot run: {error.strerror or error}.", file=sys.stderr)
+    except (OSError, ValueError) as error:
+        print(f"The gateway cannot run: {error}", file=sys.stderr)
         return 1
     return 0
 

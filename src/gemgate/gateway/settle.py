@@ -18,10 +18,12 @@ from typing import Any, cast
 import msgspec
 
 from gemgate.core import fingerprint, pricing
-from gemgate.core.call import Attempt, Cost, Outcome, Record, Shape
+from gemgate.core.call import Attempt, Cost, Intent, Outcome, Record, Shape
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind, Verdict
+from gemgate.dialects.gemini.methods import GENERATING, METHODS
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.store import ledger
 
@@ -143,8 +145,20 @@ def _cost(trial: Trial, ticket: Ticket, usage: Usage | None, served: str, tier: 
     if usage is None:
         return FREE if trial.verdict is not None and not trial.verdict.billed else None
     snapshot = ticket.snapshot
-    price = snapshot.book.price(served or trial.target.model, tier or "standard", trial.sent_at)
+    model = served or snapshot.book.routed(trial.target.model, trial.sent_at)
+    price = snapshot.book.price(model, tier, trial.sent_at)
     return pricing.cost(price, usage, free=snapshot.free(trial.target.project))
+
+
+def charge(snapshot: Snapshot, intent: Intent, usage: Usage) -> Cost | None:
+    """What a try that nobody saw end may have cost, for the tokens assumed."""
+    if intent.method not in METHODS or intent.method in UNMETERED:
+        return None
+    if intent.method not in GENERATING:
+        return FREE
+    model = snapshot.book.routed(intent.model, intent.sent_at)
+    price = snapshot.book.price(model, intent.tier, intent.sent_at)
+    return pricing.cost(price, usage, free=snapshot.free(intent.project))
 
 
 # Methods that cost money by units that their answers do not count: their rows show `unpriced`, never 0.

@@ -180,6 +180,8 @@ METHODS = frozenset(match.method for match in _TABLE.values()) | {
     "BidiGenerateMusic",
 }
 """The ids of all methods."""
+GENERATING = frozenset(match.method for match in _TABLE.values() if match.generating)
+"""The ids of those whose calls cost tokens."""
 
 
 def match(verb: str, path: str) -> Match | None:
