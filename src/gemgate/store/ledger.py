@@ -21,6 +21,7 @@ from gemgate.core.call import Attempt, Cost, Intent, Outcome, Record
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
 from gemgate.store.columns import (
+    BLOCK,
     INSERT_ATTEMPT,
     INSERT_CALL,
     INSERT_CHARGE,
@@ -35,6 +36,7 @@ from gemgate.store.names import Names, clean
 MESSAGE_LENGTH: Final = 1_000
 MOST: Final = 2**63 - 1
 _FIRST_PREFIX: Final = 8 * 1024
+_CLOSE_BLOCK: Final = f"DELETE FROM open_calls WHERE call_id IN ({','.join('?' * BLOCK)})"  # noqa: S608
 _NOTHING: Final = Usage()
 _FREE: Final = Cost()
 _INTENT: Final = (
@@ -58,7 +60,7 @@ class NextTry(msgspec.Struct, frozen=True):
 def open_tries(conn: Connection, intents: Sequence[Intent]) -> None:
     """Put on record that these tries are about to be sent."""
     names = conn.names
-    conn.executemany(INSERT_OPEN, [_open_row(names, intent) for intent in intents])
+    INSERT_OPEN.rows(conn, [_open_row(names, intent) for intent in intents])
 
 
 def next_try(conn: Connection, moves: Sequence[NextTry]) -> None:
@@ -75,8 +77,8 @@ def settle(conn: Connection, records: Sequence[Record]) -> None:
     names = conn.names
     first = conn.execute("SELECT ifnull(max(seq), 0) + 1 FROM calls").fetchone()[0]
     rows = [_call_row(names, first + place, record) for place, record in enumerate(records)]
-    written = conn.executemany(INSERT_CALL, rows).rowcount
-    conn.executemany("DELETE FROM open_calls WHERE call_id = ?", [(record.call_id,) for record in records])
+    written = INSERT_CALL.rows(conn, rows)
+    _close(conn, [record.call_id for record in records])
     if written == len(records):
         fresh = [(first + place, record) for place, record in enumerate(records)]
     else:
@@ -103,6 +105,13 @@ def close_dead(conn: Connection, dead: Mapping[bytes, int], price: Price) -> int
         [(seen, boot) for boot, seen in dead.items()],
     )
     return len(records)
+
+
+def _close(conn: Connection, call_ids: Sequence[bytes]) -> None:
+    whole = len(call_ids) - len(call_ids) % BLOCK
+    for place in range(0, whole, BLOCK):
+        conn.execute(_CLOSE_BLOCK, call_ids[place : place + BLOCK])
+    conn.executemany("DELETE FROM open_calls WHERE call_id = ?", [(call_id,) for call_id in call_ids[whole:]])
 
 
 def _open_row(names: Names, intent: Intent) -> tuple[Any, ...]:
@@ -169,6 +178,8 @@ def _call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
 
 def _sums(attempts: Sequence[Attempt]) -> tuple[int | None, ...]:
     """Tokens by kind, tokens estimated, list and billed money, and how much of both is estimated."""
+    if len(attempts) == 1 and not attempts[0].estimated:
+        return (*_tokens(attempts[0].usage or _NOTHING), 0, *_money(attempts[0]), 0, 0)
     tokens = [0, 0, 0, 0, 0]
     estimated = 0
     money: list[int | None] = [0, 0]
@@ -186,13 +197,10 @@ def _sums(attempts: Sequence[Attempt]) -> tuple[int | None, ...]:
 
 
 def _tokens(usage: Usage) -> tuple[int, int, int, int, int]:
-    return (
-        _held(usage.input),
-        _held(usage.cached),
-        _held(usage.output),
-        _held(usage.thoughts),
-        _held(usage.tool),
-    )
+    tokens = (usage.input, usage.cached, usage.output, usage.thoughts, usage.tool)
+    if min(tokens) < 0 or max(tokens) > MOST:
+        return (_held(tokens[0]), _held(tokens[1]), _held(tokens[2]), _held(tokens[3]), _held(tokens[4]))
+    return tokens
 
 
 def _money(attempt: Attempt) -> tuple[int | None, int | None]:
@@ -234,13 +242,13 @@ def _write_attempts(conn: Connection, names: Names, calls: Sequence[tuple[int, R
                     details.append((seq, place, side, modality, _held(detail.tokens)))
         for place, value in enumerate(record.shape.prefix_hashes):
             prefixes.append((call_seq, _FIRST_PREFIX << place, _signed(value)))
-    conn.executemany(INSERT_ATTEMPT, rows)
+    INSERT_ATTEMPT.rows(conn, rows)
     if charges:
-        conn.executemany(INSERT_CHARGE, charges)
+        INSERT_CHARGE.rows(conn, charges)
     if details:
-        conn.executemany(INSERT_DETAIL, details)
+        INSERT_DETAIL.rows(conn, details)
     if prefixes:
-        conn.executemany(INSERT_PREFIX, prefixes)
+        INSERT_PREFIX.rows(conn, prefixes)
 
 
 def _attempt_row(names: Names, seq: int, call_seq: int, attempt: Attempt) -> tuple[Any, ...]:
