@@ -1,0 +1,101 @@
+"""How values are shown to people, and how people's words for moments are read."""
+
+from __future__ import annotations
+
+import datetime
+import re
+
+import click
+
+_SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+def moment(micros: int) -> str:
+    """A UTC time in this machine's zone, to the millisecond."""
+    local = datetime.datetime.fromtimestamp(micros / 1e6, datetime.UTC).astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S.") + f"{micros // 1000 % 1000:03d}"
+
+
+def iso(micros: int) -> str:
+    """A UTC time in ISO 8601, for programs."""
+    at = datetime.datetime.fromtimestamp(micros // 1_000_000, datetime.UTC)
+    return at.strftime("%Y-%m-%dT%H:%M:%S") + f".{micros % 1_000_000:06d}Z"
+
+
+def span(micros: int | None) -> str:
+    """A time span in the unit that fits."""
+    if micros is None:
+        return "–"
+    if micros < 1_000:
+        return f"{micros} µs"
+    if micros < 1_000_000:
+        return f"{micros / 1e3:.0f} ms" if micros >= 10_000 else f"{micros / 1e3:.1f} ms"
+    return f"{micros / 1e6:.2f} s" if micros < 60_000_000 else f"{micros / 6e7:.1f} min"
+
+
+def dollars(nano: int | None) -> str:
+    """Money as dollars, with as many digits as it has; unpriced where there is none."""
+    if nano is None:
+        return "unpriced"
+    sign, whole, part = "-" if nano < 0 else "", abs(nano) // 10**9, abs(nano) % 10**9
+    text = f"{part:09d}".rstrip("0")
+    return f"{sign}${whole:,}.{text:0<2}"
+
+
+def size(count: int) -> str:
+    """Bytes in the unit that fits."""
+    if count < 1000:
+        return f"{count} B"
+    for unit, factor in (("kB", 10**3), ("MB", 10**6)):
+        if count < factor * 1000:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count / 10**9:.1f} GB"
+
+
+def plain(text: str) -> str:
+    """Text from a client or an upstream, unable to move the cursor or colour the screen."""
+    return _CONTROL.sub("�", text)
+
+
+class Since(click.ParamType[int]):
+    """A moment as ``1h`` (ago) or in ISO 8601; UTC microseconds. A time without zone is this machine's."""
+
+    name = "moment"
+
+    def __init__(self, now: int | None = None) -> None:
+        self._now = now
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read the words."""
+        if isinstance(value, int):
+            return value
+        text = str(value).strip()
+        ago = _SPAN.fullmatch(text)
+        if ago:
+            now = self._now or int(datetime.datetime.now(datetime.UTC).timestamp() * 1e6)
+            return now - int(float(ago[1]) * _SECONDS[ago[2]] * 1e6)
+        try:
+            return int(datetime.datetime.fromisoformat(text).timestamp() * 1e6)
+        except (ValueError, OverflowError, OSError):
+            self.fail(
+                f"{text!r} is no moment; write 30m, 1h, 2d, or 2026-11-23 or 2026-11-23T14:00.", param, ctx
+            )
+
+
+class Day(click.ParamType[datetime.date]):
+    """A day as 2026-12-01."""
+
+    name = "day"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime.date:
+        """Read the words."""
+        try:
+            return (
+                value if isinstance(value, datetime.date) else datetime.date.fromisoformat(str(value).strip())
+            )
+        except ValueError:
+            self.fail(f"{str(value)!r} is no day; write it as 2026-12-01.", param, ctx)
