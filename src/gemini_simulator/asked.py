@@ -148,7 +148,8 @@ def _check_contents(contents: list[dict[str, Any]]) -> None:
                 "partMetadata",
                 "mediaResolution",
             }:
-                text = f"* {place}.parts[{number}].data: required oneof field 'data' must have one initialized field\n"
+                text = f"* {place}.parts[{number}].data: required oneof field 'data' must have one "
+                text += "initialized field\n"
                 if "thoughtSignature" not in part:
                     raise ApiError(400, text)
 
@@ -202,8 +203,8 @@ def _cache(world: World, project: Project, asked: Model, body: dict[str, Any]) -
     if cache is None or _unix(cache.get("expireTime", "")) <= world.clock.now():
         raise ApiError(403, "CachedContent not found (or permission denied)")
     if cache.get("model", "").removeprefix("models/") not in (asked.id, *asked.aliases):
-        message = f"Model used by GenerateContent request (models/{asked.id}) and CachedContent ({cache['model']}) has"
-        raise ApiError(400, f"{message} to be the same.")
+        request = f"GenerateContent request (models/{asked.id})"
+        raise ApiError(400, f"Model used by {request} and CachedContent ({cache['model']}) has to be the same.")
     if body.get("systemInstruction") or body.get("tools") or body.get("toolConfig"):
         raise ApiError(
             400,

@@ -1,7 +1,8 @@
 """The named faults: what each does in a sentence, and which of them a request is to suffer.
 
-A fault comes from the request's ``x-simulate: name[=value][,name…]`` header, from its project, or from the script's
-``faults`` list, whose rules may narrow it to a model, project, key or method, a span of time, a rate, or the nth call.
+A fault comes from the request's ``x-simulate: name[=value][,name…]`` header, from its project, or from the
+script's ``faults`` list, whose rules may narrow it to a model, project, key or method, a span of time (``from`` and
+``until``, seconds since the start), a ``rate``, the ``nth`` call, the ``first`` n calls, or ``every`` nth.
 """
 
 from __future__ import annotations
@@ -212,6 +213,15 @@ EFFECTS = {
 }
 
 
+ALIASES = (
+    ("mid_stream_bare", "in_stream_error", "1"),
+    ("interactions_error_event", "in_stream_error", "1"),
+    ("stream_truncated", "end_after", "1"),
+    ("stall", "stall_after", "1"),
+    ("blocked_prompt", "blocked", ""),
+)
+
+
 def names() -> dict[str, str]:
     """Every fault's name and what it does, in the order of the tables."""
     table = {name: f"{entry[0]}: {entry[3]}" for name, entry in ERRORS.items()}
@@ -230,10 +240,7 @@ def parse(text: str) -> dict[str, str]:
         if name not in ERRORS and name not in QUOTAS and name not in EFFECTS:
             raise ApiError(400, f"x-simulate: there is no fault named {name.replace('_', '-')!r}.")
         found[name] = value.strip()
-    for long, short, value in (
-        ("mid_stream_bare", "in_stream_error", "1"), ("stream_truncated", "end_after", "1"), ("stall", "stall_after", "1"),
-        ("interactions_error_event", "in_stream_error", "1"), ("blocked_prompt", "blocked", ""),
-    ):  # fmt: skip
+    for long, short, value in ALIASES:
         if long in found:
             found.setdefault(short, found.pop(long) or value)
     return found

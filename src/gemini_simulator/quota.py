@@ -12,8 +12,8 @@ from gemini_simulator.world import Project, World
 
 HELP = "https://ai.google.dev/gemini-api/docs/rate-limits"
 HEAD = (
-    f"You exceeded your current quota, please check your plan and billing details. For more information on this error, "
-    f"head to: {HELP}. To monitor your current usage, head to: https://ai.dev/rate-limit. "
+    "You exceeded your current quota, please check your plan and billing details. For more information on this "
+    f"error, head to: {HELP}. To monitor your current usage, head to: https://ai.dev/rate-limit. "
 )
 SERVICE = "generativelanguage.googleapis.com/"
 FREE = {"rpm": 10, "tpm": 250_000, "rpd": 20}

@@ -1,7 +1,7 @@
 """The inventory of Google's methods and the matcher that finds one for a verb and a path.
 
-A template is written without its version; ``v1``, ``v1beta`` and ``v1alpha`` serve all of them alike. ``{name}`` stands
-for one segment (or the part of it before a ``:verb``), ``{name*}`` for the rest of the path.
+A template is written without its version; ``v1``, ``v1beta`` and ``v1alpha`` serve all of them alike. ``{name}``
+stands for one segment (or the part of it before a ``:verb``), ``{name*}`` for the rest of the path.
 """
 
 from __future__ import annotations
