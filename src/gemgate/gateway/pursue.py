@@ -13,12 +13,15 @@ import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+import msgspec
+
 from gemgate.core import pursuit
 from gemgate.core.call import Intent, Streaming
 from gemgate.core.meter import Meter
 from gemgate.core.routing import Plan, Target
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini import observe, verdict
+from gemgate.dialects.gemini.methods import Reading
 from gemgate.dialects.gemini.stream import Tap
 from gemgate.dialects.sse import TooLong
 from gemgate.gateway import wiring
@@ -91,9 +94,7 @@ def _uncommitted(found: Verdict) -> Verdict:
     """A cut before anything was given to the client is a failed try, not a cut answer."""
     if found.kind is not Kind.CUT:
         return found
-    return Verdict(
-        kind=Kind.BROKEN, status=502, reason="cut", message=found.message, scope=found.scope, billed=True
-    )
+    return msgspec.structs.replace(found, kind=Kind.BROKEN, status=found.status or 502, billed=True)
 
 
 def _intent(trial: Trial, ticket: Ticket, desk: Desk) -> Intent:
@@ -164,34 +165,39 @@ def _judge_whole(reply: Reply, body: bytes, trial: Trial, ticket: Ticket) -> Ver
 
 
 async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Ticket) -> Answer:
-    """Read a stream up to its first whole event and judge that: nothing is committed before."""
+    """Read a stream until it has said something and judge that: nothing is committed before."""
     tap = wiring.tap(ticket)
     trial.meter = tap.meter
     chunks = reply.chunks()
-    ready = b""
-    ended = True
+    ready: list[bytes] = []
     try:
         async for chunk in chunks:
             trial.response_bytes += len(chunk)
-            ready += tap.feed(chunk)
+            ready.append(tap.feed(chunk))
             ticket.vigil.beat()
-            if tap.meter.events:
-                ended = False
+            if tap.broken:
                 break
+            if _has_begun(tap, ticket):
+                ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
+                return Answer(ok, reply.status, headers, b"".join(ready), reply, chunks, tap)
         else:
             tap.close()
     except TooLong:
         tap.meter.garbage = True
-    if ended or tap.broken or tap.meter.garbage:
-        reply.close()
-        found = verdict.judge_answer(tap.meter, whole=ended)
-        if not found.ok or ended:
-            fault = tap.fault
-            body = fault.raw if fault is not None else ready + tap.held
-            status = found.status if fault is not None else reply.status
-            return Answer(found, status, headers if fault is None else wiring.JSON, body)
-    ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
-    return Answer(ok, reply.status, headers, ready, reply, chunks, tap)
+    reply.close()
+    found = verdict.judge_answer(tap.meter, whole=True)
+    if found.ok:
+        return Answer(found, reply.status, headers, b"".join(ready) + tap.held)
+    body = tap.fault.raw if tap.fault is not None else b""
+    return Answer(_uncommitted(found), found.status, wiring.JSON, body)
+
+
+def _has_begun(tap: Tap, ticket: Ticket) -> bool:
+    """Whether the stream has said something. An event that is an empty candidate says nothing yet, but any
+    event of an interaction does: it names the interaction."""
+    if ticket.match is not None and ticket.match.reading is Reading.GENERATE:
+        return not tap.meter.empty
+    return tap.meter.events > 0
 
 
 def decoded(headers: Headers, body: bytes) -> bytes:

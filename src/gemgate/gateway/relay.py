@@ -95,11 +95,11 @@ async def _stream(answer: Answer, tap: Tap, ticket: Ticket, desk: Desk) -> None:
             async for chunk in answer.chunks:
                 trial.response_bytes += len(chunk)
                 ready = tap.feed(chunk)
-                if tap.broken:
-                    break
                 if ready:
                     vigil.pause()
                     await exchange.write(ready)
+                if tap.broken:
+                    break
                 vigil.beat()
         tap.close()
     except TransportFault as fault:

@@ -12,7 +12,7 @@ from gemgate.core.call import Outcome, Streaming
 from gemgate.core.errors import Refused
 from gemgate.core.meter import Meter
 from gemgate.core.routing import Target
-from gemgate.core.verdict import Kind, Verdict
+from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini.methods import Match
 from gemgate.dialects.gemini.request import Asked
 from gemgate.gateway.body import EMPTY, Body
@@ -128,6 +128,8 @@ class Ticket:
             trial.end(verdict)
         if self.outcome is None:
             self.outcome = OUTCOMES[verdict.kind]
+            if verdict.scope in (Scope.KEY, Scope.PROJECT) and not self.snapshot.passthrough:
+                self.outcome = Outcome.FAILED  # our key or project was refused, not what the caller asked
             self.reason = verdict.reason
             self.status = status
 
