@@ -135,8 +135,13 @@ class Names:
         self.load_prices()
 
     def load_prices(self) -> None:
-        """Read which row of ``prices`` stands for a price's name now: the newest."""
-        self.prices = dict(self._conn.execute("SELECT name, max(id) FROM prices GROUP BY name"))
+        """Read which row of ``prices`` stands for a price's name now: that of the book loaded last."""
+        self.prices = dict(
+            self._conn.execute(
+                "SELECT name, id FROM prices"
+                " WHERE book_id = (SELECT id FROM price_books ORDER BY loaded DESC, id DESC LIMIT 1)"
+            )
+        )
 
     def keep(self) -> None:
         """The transaction was committed."""

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from gemgate.store.columns import DIMENSIONS, NAME_LENGTH
@@ -96,10 +97,9 @@ prices = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("name", String(NAME_LENGTH), nullable=False),
-    Column("digest", String(64), nullable=False),
     Column("book_id", Integer, ForeignKey("price_books.id"), nullable=False),
     Column("body", Text, nullable=False),
-    UniqueConstraint("name", "digest"),
+    UniqueConstraint("book_id", "name"),
 )
 
 open_calls = Table(
@@ -174,6 +174,8 @@ calls = Table(
     Index(None, "model_id", "seq"),
     Index(None, "project_id", "seq"),
     Index(None, "outcome_id", "seq"),
+    # Almost all calls end in 200: an index of the others costs next to nothing.
+    Index(None, "status", "seq", sqlite_where=text("status <> 200"), postgresql_where=text("status <> 200")),
 )
 
 attempts = Table(

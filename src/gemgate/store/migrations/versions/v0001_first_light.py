@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 
 revision = "0001"
@@ -107,10 +108,9 @@ def _prices() -> None:
         "prices",
         Column("id", Integer, primary_key=True),
         Column("name", String(200), nullable=False),
-        Column("digest", String(64), nullable=False),
         Column("book_id", Integer, ForeignKey("price_books.id"), nullable=False),
         Column("body", Text, nullable=False),
-        UniqueConstraint("name", "digest"),
+        UniqueConstraint("book_id", "name"),
     )
 
 
@@ -187,6 +187,10 @@ def _calls() -> None:
     op.create_index(op.f("ix_calls_model_id_seq"), "calls", ["model_id", "seq"])
     op.create_index(op.f("ix_calls_project_id_seq"), "calls", ["project_id", "seq"])
     op.create_index(op.f("ix_calls_outcome_id_seq"), "calls", ["outcome_id", "seq"])
+    others = text("status <> 200")
+    op.create_index(
+        op.f("ix_calls_status_seq"), "calls", ["status", "seq"], sqlite_where=others, postgresql_where=others
+    )
 
 
 def _attempts() -> None:

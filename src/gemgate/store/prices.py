@@ -1,0 +1,66 @@
+"""The price book as the record keeps it: every row that ever priced an attempt, so that its money can be proven.
+
+A book is stored whole under the digest of its rows, once; the book loaded last is the one in force. Older books
+stay for the attempts they priced.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from gemgate.core.pricing import Price
+from gemgate.store.connection import Connection
+
+_encoder: Final = msgspec.json.Encoder(order="sorted")
+_decoder: Final = msgspec.json.Decoder(Price)
+
+
+def sync(conn: Connection, rows: Iterable[Price], book: str, now: int) -> int:
+    """Put a book on record and in force: all its rows, at all dates. Needs the caller's transaction.
+
+    ``book`` is a name for people (``built in, as of 2026-11-20``), ``now`` is UTC µs. Returns the number of rows
+    that were new. Loading the same book again only says that it is in force.
+    """
+    bodies = sorted((row.id, _encoder.encode(row).decode()) for row in rows)
+    digest = hashlib.sha256("\n".join(body for _, body in bodies).encode()).hexdigest()
+    number = conn.execute(
+        "INSERT INTO price_books(digest, name, loaded) VALUES(?, ?, ?)"
+        " ON CONFLICT(digest) DO UPDATE SET name = excluded.name, loaded = excluded.loaded RETURNING id",
+        (digest, book[:200], now),
+    ).fetchone()[0]
+    new = conn.executemany(
+        "INSERT INTO prices(name, book_id, body) VALUES(?, ?, ?) ON CONFLICT(book_id, name) DO NOTHING",
+        [(name, number, body) for name, body in bodies],
+    ).rowcount
+    conn.names.load_prices()
+    return new
+
+
+def at(conn: sqlite3.Connection, when: int) -> list[Price]:
+    """The rows of the book in force that hold at a moment (UTC µs)."""
+    rows = conn.execute(
+        "SELECT body FROM prices"
+        " WHERE book_id = (SELECT id FROM price_books ORDER BY loaded DESC, id DESC LIMIT 1) ORDER BY id"
+    )
+    prices = [_decoder.decode(body) for (body,) in rows]
+    return [
+        price
+        for price in prices
+        if (price.since is None or price.since <= when) and (price.until is None or when < price.until)
+    ]
+
+
+def stored(conn: sqlite3.Connection) -> dict[int, Price | None]:
+    """Every price row on record by its integer; None for a body that cannot be read."""
+    found: dict[int, Price | None] = {}
+    for number, body in conn.execute("SELECT id, body FROM prices"):
+        try:
+            found[number] = _decoder.decode(body)
+        except msgspec.DecodeError:
+            found[number] = None
+    return found

@@ -1,0 +1,262 @@
+"""What people ask of the record: the newest calls, those after a point, and one call with all that hangs on it."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, Final
+
+import msgspec
+
+from gemgate.core.call import spell
+from gemgate.core.usage import Detail
+
+
+class CallRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One call. Names stand as text, ``""`` where none; money in nano-dollars, None is unpriced; times in µs."""
+
+    seq: int
+    call_id: str
+    received_at: int
+    first_byte: int | None
+    duration: int
+    waited: int
+    method: str
+    version: str
+    model: str
+    model_served: str
+    project: str
+    client: str
+    outcome: str
+    status: int
+    reason: str
+    finish: str
+    block: str
+    streaming: str
+    tier: str
+    tier_served: str
+    request_bytes: int
+    response_bytes: int
+    attempts: int
+    input: int
+    cached: int
+    output: int
+    thoughts: int
+    tool: int
+    estimated: int
+    list_nano: int | None
+    billed_nano: int | None
+    estimated_list_nano: int | None
+    estimated_billed_nano: int | None
+    tools: int
+    turns: int
+    media: int
+    max_output: int | None
+    thinking: str
+    json_output: bool
+    cached_content: bool
+
+
+class ChargeRow(msgspec.Struct, frozen=True):
+    """Money for a rare kind."""
+
+    kind: str
+    quantity: int
+    nano: int | None
+
+
+class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One try of a call."""
+
+    number: int
+    model: str
+    project: str
+    credential: str
+    sent_at: int
+    first_byte: int | None
+    duration: int
+    verdict: str
+    status: int
+    reason: str
+    message: str
+    quota: str
+    retry_after: int
+    model_served: str
+    tier_served: str
+    response: str
+    request_bytes: int
+    response_bytes: int
+    seen: bool
+    estimated: bool
+    input: int
+    cached: int
+    output: int
+    thoughts: int
+    tool: int
+    searches: int
+    grounded: bool
+    maps: int
+    input_nano: int
+    cached_nano: int
+    output_nano: int
+    thoughts_nano: int
+    tool_nano: int
+    list_nano: int | None
+    billed_nano: int | None
+    price: str
+    charges: tuple[ChargeRow, ...] = ()
+    details: tuple[Detail, ...] = ()
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which calls: by model asked for, project, outcome, HTTP status, and received at or after ``since`` (µs)."""
+
+    model: str = ""
+    project: str = ""
+    outcome: str = ""
+    status: int = 0
+    since: int = 0
+
+
+# A struct's field, the column's owner and the dimension its name stands in.
+_CALL_NAMES: Final = {
+    "method": ("method_id", "methods"),
+    "version": ("version_id", "versions"),
+    "model": ("model_id", "models"),
+    "model_served": ("model_served_id", "models"),
+    "project": ("project_id", "projects"),
+    "client": ("client_id", "clients"),
+    "outcome": ("outcome_id", "outcomes"),
+    "reason": ("reason_id", "reasons"),
+    "finish": ("finish_id", "finish_reasons"),
+    "block": ("block_id", "block_reasons"),
+    "streaming": ("streaming_id", "streamings"),
+    "tier": ("tier_id", "tiers"),
+    "tier_served": ("tier_served_id", "tiers"),
+    "thinking": ("thinking_id", "thinkings"),
+}
+_ATTEMPT_NAMES: Final = {
+    "model": ("model_id", "models"),
+    "project": ("project_id", "projects"),
+    "credential": ("credential_id", "credentials"),
+    "verdict": ("verdict_id", "verdicts"),
+    "reason": ("reason_id", "reasons"),
+    "quota": ("quota_id", "quotas"),
+    "model_served": ("model_served_id", "models"),
+    "tier_served": ("tier_served_id", "tiers"),
+    "price": ("price_id", "prices"),
+}
+_TEXTS: Final = ("message", "response")
+
+
+def _select(fields: tuple[str, ...], names: dict[str, tuple[str, str]], table: str) -> str:
+    """A SELECT of the struct's fields in order; a name is looked up row by row, so LIMIT bounds that too."""
+    parts = []
+    for field in fields:
+        if field in names:
+            column, dimension = names[field]
+            parts.append(f"ifnull((SELECT name FROM {dimension} WHERE id = t.{column}), '')")  # noqa: S608
+        elif field in _TEXTS:
+            parts.append(f"ifnull(t.{field}, '')")
+        else:
+            parts.append(f"t.{field}")
+    return f"SELECT {', '.join(parts)} FROM {table} AS t"  # noqa: S608 - our own names
+
+
+_SELECT_CALLS: Final = _select(CallRow.__struct_fields__, _CALL_NAMES, "calls")
+_ATTEMPT_FIELDS: Final = AttemptRow.__struct_fields__[:-2]
+_SELECT_ATTEMPTS: Final = _select(("seq", *_ATTEMPT_FIELDS), _ATTEMPT_NAMES, "attempts")
+
+
+def newest(conn: sqlite3.Connection, which: Filter, limit: int = 50, before: int = 0) -> list[CallRow]:
+    """The newest calls first; the next page is ``before`` the last one's ``seq``."""
+    where, values = _where(which)
+    if before:
+        where.append("t.seq < ?")
+        values.append(before)
+    return _calls(conn, where, values, f"ORDER BY t.seq DESC LIMIT {int(limit)}")
+
+
+def after(conn: sqlite3.Connection, which: Filter, seq: int, limit: int = 500) -> list[CallRow]:
+    """Calls committed after the one with ``seq``, oldest first: how to follow the record without gaps."""
+    where, values = _where(which)
+    where.append("t.seq > ?")
+    values.append(seq)
+    return _calls(conn, where, values, f"ORDER BY t.seq LIMIT {int(limit)}")
+
+
+def latest(conn: sqlite3.Connection) -> int:
+    """The newest call's ``seq``, 0 when there is none."""
+    found: int = conn.execute("SELECT ifnull(max(seq), 0) FROM calls").fetchone()[0]
+    return found
+
+
+def find(conn: sqlite3.Connection, text: str, limit: int = 10) -> list[CallRow]:
+    """The calls whose id begins with ``text`` (dashes do not count). Raises ValueError when it is no id."""
+    digits = text.replace("-", "").strip().lower()
+    if not digits or len(digits) > 32 or set(digits) - set("0123456789abcdef"):
+        raise ValueError(f"a call id, or its beginning, has up to 32 hexadecimal digits: {text!r}")
+    low = bytes.fromhex(digits.ljust(32, "0"))
+    high = bytes.fromhex(digits.ljust(32, "f"))
+    return _calls(
+        conn, ["t.call_id BETWEEN ? AND ?"], [low, high], f"ORDER BY t.call_id DESC LIMIT {int(limit)}"
+    )
+
+
+def attempts(conn: sqlite3.Connection, seq: int) -> list[AttemptRow]:
+    """The tries of a call, in order, each with its charges and modality details."""
+    found = []
+    for number, *values in conn.execute(f"{_SELECT_ATTEMPTS} WHERE t.call_seq = ? ORDER BY t.number", (seq,)):
+        raw: dict[str, Any] = dict(zip(_ATTEMPT_FIELDS, values, strict=True))
+        charges = conn.execute(
+            "SELECT k.name, c.quantity, c.nano FROM charges AS c JOIN charge_kinds AS k ON k.id = c.kind_id"
+            " WHERE c.attempt_seq = ? ORDER BY c.position",
+            (number,),
+        )
+        details = conn.execute(
+            "SELECT s.name, m.name, d.tokens FROM details AS d JOIN sides AS s ON s.id = d.side_id"
+            " JOIN modalities AS m ON m.id = d.modality_id WHERE d.attempt_seq = ? ORDER BY d.position",
+            (number,),
+        )
+        for flag in ("seen", "estimated", "grounded"):
+            raw[flag] = bool(raw[flag])
+        row = AttemptRow(
+            **raw,
+            charges=tuple(ChargeRow(*charge) for charge in charges),
+            details=tuple(Detail(*detail) for detail in details),
+        )
+        found.append(row)
+    return found
+
+
+def _where(which: Filter) -> tuple[list[str], list[Any]]:
+    """The conditions of a filter. An unknown name equals nothing, so it finds nothing."""
+    where: list[str] = []
+    values: list[Any] = []
+    for name, column, dimension in (
+        (which.model, "model_id", "models"),
+        (which.project, "project_id", "projects"),
+        (which.outcome, "outcome_id", "outcomes"),
+    ):
+        if name:
+            where.append(f"t.{column} = (SELECT id FROM {dimension} WHERE name = ?)")  # noqa: S608
+            values.append(name)
+    if which.status:
+        # The second half lets SQLite see that the index of all but 200 will do.
+        where.append("t.status = ?" if which.status == 200 else "t.status = ? AND t.status <> 200")
+        values.append(which.status)
+    if which.since:
+        where.append("t.received_at >= ?")
+        values.append(which.since)
+    return where, values
+
+
+def _calls(conn: sqlite3.Connection, where: list[str], values: list[Any], tail: str) -> list[CallRow]:
+    condition = f"WHERE {' AND '.join(where)}" if where else ""
+    found = []
+    for row in conn.execute(f"{_SELECT_CALLS} {condition} {tail}", values):
+        raw: dict[str, Any] = dict(zip(CallRow.__struct_fields__, row, strict=True))
+        raw["call_id"] = spell(raw["call_id"])
+        raw["json_output"] = bool(raw["json_output"])
+        raw["cached_content"] = bool(raw["cached_content"])
+        found.append(CallRow(**raw))
+    return found
