@@ -15,8 +15,9 @@ from gemini_simulator import access, control, faults, wire
 from gemini_simulator.handlers import HANDLERS
 from gemini_simulator.http import ApiError, Reply, Request, StreamReply
 from gemini_simulator.journal import Entry
+from gemini_simulator.resources.uploads import owner
 from gemini_simulator.routes import SOCKETS, match
-from gemini_simulator.world import World, invalid_key
+from gemini_simulator.world import Project, World, invalid_key
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -134,8 +135,7 @@ class Exchange:
                 raise ApiError(400, "This method is served over WebSocket only.", "FAILED_PRECONDITION")
             raise ApiError(404, f"Method not found: {self.verb} {self.path}")
         self.entry.line["method"] = route.id
-        key = access.single(found, self.openai, self.headers)
-        project = self.world.project_of(key)
+        key, project = self.opened(found)
         self.entry.line["project"] = project.name
         model = route.params.get("model", "")
         header = self.headers.get("x-simulate", "")
@@ -151,6 +151,14 @@ class Exchange:
                 self.headers, self.body.chunks(), self.faults,
             )
         )  # fmt: skip
+
+    def opened(self, found: list[str]) -> tuple[str, Project]:
+        """The key and the project it opens; the later legs of an upload need no key, their URL is secret enough."""
+        begun = owner(self.world, self.query["upload_id"]) if "upload_id" in self.query else None
+        if begun is not None and not found:
+            return "", begun
+        key = access.single(found, self.openai, self.headers)
+        return key, self.world.project_of(key)
 
     async def strike(self, method: str, version: str, model: str) -> None:
         """The faults that need no handler: errors, broken connections, a slow first byte."""

@@ -204,7 +204,9 @@ def _cache(world: World, project: Project, asked: Model, body: dict[str, Any]) -
         raise ApiError(403, "CachedContent not found (or permission denied)")
     if cache.get("model", "").removeprefix("models/") not in (asked.id, *asked.aliases):
         request = f"GenerateContent request (models/{asked.id})"
-        raise ApiError(400, f"Model used by {request} and CachedContent ({cache['model']}) has to be the same.")
+        raise ApiError(
+            400, f"Model used by {request} and CachedContent ({cache['model']}) has to be the same."
+        )
     if body.get("systemInstruction") or body.get("tools") or body.get("toolConfig"):
         raise ApiError(
             400,

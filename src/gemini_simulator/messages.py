@@ -116,6 +116,7 @@ class _Reader:
         self.faults: list[tuple[str, str]] = []
 
     def message(self, kind: str, value: Any, path: str) -> dict[str, Any]:
+        """A message of the given kind."""
         if not isinstance(value, dict):
             self.wrong(path, PACKAGE + kind, value)
             return {}
@@ -132,6 +133,7 @@ class _Reader:
         return made
 
     def value(self, form: str, value: Any, path: str) -> Any:
+        """A field of the given form."""
         if form[0] == "*":
             items = value if isinstance(value, list) else [value]
             return [self.value(form[1:], item, f"{path}[{at}]") for at, item in enumerate(items)]
@@ -149,6 +151,7 @@ class _Reader:
         return self.message(form, value, path)
 
     def enum(self, names: list[str], value: Any, path: str) -> str:
+        """One of the names, given as name or number."""
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
             return names[value]
         if isinstance(value, str) and value.upper() in names:
@@ -157,6 +160,7 @@ class _Reader:
         return names[0]
 
     def scalar(self, form: str, value: Any, path: str) -> Any:
+        """A text, number, boolean or bytes."""
         good, made = False, value
         if form == "s":
             good = isinstance(value, str)
@@ -172,6 +176,7 @@ class _Reader:
         return made
 
     def wrong(self, path: str, kind: str, value: Any) -> None:
+        """Note a value of the wrong type."""
         shown = f'"{value}"' if isinstance(value, str) else value
         prefix = f"Invalid value at '{path}' ({kind})"
         shape = "" if isinstance(value, dict | list) else f", {shown}"

@@ -256,6 +256,7 @@ def png(colour: int) -> bytes:
     """A PNG of one pixel."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
+        """One chunk of the file with its checksum."""
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))

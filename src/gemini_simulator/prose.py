@@ -83,6 +83,7 @@ class _Shaper:
         return schema
 
     def make(self, schema: dict[str, Any], depth: int) -> Any:
+        """A value for a schema at some depth; deep ones are kept small."""
         schema = self.resolve(schema)
         if "const" in schema:
             return schema["const"]
@@ -102,6 +103,7 @@ class _Shaper:
         return self.of_type(str(kind).lower(), schema, depth)
 
     def of_type(self, kind: str, schema: dict[str, Any], depth: int) -> Any:
+        """A value of one type."""
         if kind == "object":
             return self.object(schema, depth)
         if kind == "array":
@@ -120,6 +122,7 @@ class _Shaper:
         return None if kind == "null" else self.text(schema)
 
     def object(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+        """An object with its properties in their order."""
         properties = schema.get("properties") or {}
         required = schema.get("required") or []
         order = schema.get("propertyOrdering") or list(properties)
@@ -127,6 +130,7 @@ class _Shaper:
         return {name: self.make(properties[name], depth + 1) for name in names}
 
     def number(self, schema: dict[str, Any], whole: bool) -> float | int:
+        """A number within its bounds."""
         low = schema.get("minimum", schema.get("exclusiveMinimum"))
         high = schema.get("maximum", schema.get("exclusiveMaximum"))
         floor = (
@@ -144,6 +148,7 @@ class _Shaper:
         return float(round(floor + (ceiling - floor) * (self.dice.between(1, 99) / 100), 4))
 
     def text(self, schema: dict[str, Any]) -> str:
+        """A text of its format, pattern or length."""
         formats = {
             "date-time": "2026-11-23T12:00:00Z", "date": "2026-11-23", "time": "12:00:00Z", "uri": "https://example.com/a",
             "email": "someone@example.com", "uuid": "3f2b8c1e-7a44-4d0b-9c55-0f6f1e2d3c4b",
