@@ -33,12 +33,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     input_estimate: int = 0
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Blob(msgspec.Struct, gc=False):
     mimeType: str = ""
     mime_type: str = ""
     fileUri: str = ""
     file_uri: str = ""
-    data: msgspec.Raw = msgspec.Raw(b"")
+    data: msgspec.Raw = _ABSENT
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -64,10 +67,10 @@ class _Config(msgspec.Struct, gc=False):
     max_output_tokens: int | None = None
     responseMimeType: str = ""
     response_mime_type: str = ""
-    responseSchema: msgspec.Raw | None = None
-    response_schema: msgspec.Raw | None = None
-    responseJsonSchema: msgspec.Raw | None = None
-    response_json_schema: msgspec.Raw | None = None
+    responseSchema: msgspec.Raw = _ABSENT
+    response_schema: msgspec.Raw = _ABSENT
+    responseJsonSchema: msgspec.Raw = _ABSENT
+    response_json_schema: msgspec.Raw = _ABSENT
     thinkingConfig: _Thinking | None = None
     thinking_config: _Thinking | None = None
 
@@ -119,11 +122,11 @@ class _Settings(msgspec.Struct, gc=False):
 class _Interaction(msgspec.Struct, gc=False):
     model: str | None = None
     agent: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = _ABSENT
     stream: bool | None = None
     tools: tuple[msgspec.Raw, ...] | None = None
     generation_config: _Settings | None = None
-    response_format: msgspec.Raw | None = None
+    response_format: msgspec.Raw = _ABSENT
     response_mime_type: str | None = None
     previous_interaction_id: str | None = None
     cached_content: str | None = None
@@ -137,7 +140,7 @@ class _Chat(msgspec.Struct, gc=False):
     tools: tuple[msgspec.Raw, ...] | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    response_format: msgspec.Raw | None = None
+    response_format: msgspec.Raw = _ABSENT
     reasoning_effort: str | None = None
     service_tier: str | None = None
 
@@ -155,7 +158,7 @@ _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _rows = msgspec.json.Decoder(list[msgspec.Raw])
 
 _FILE = re.compile(r"files/[A-Za-z0-9_\-]+")
-_MEDIA = re.compile(rb'"(?:uri|file_uri|data|url)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_MEDIA = re.compile(rb'"(?:uri|file_uri|data|url)"\s*:\s*"((?:[^"\\]++|\\.)*+)"')
 _BYTES_PER_TOKEN = 4
 # Tokens of one medium when its size says nothing, and base64 characters per token when it does.
 _WHOLE = {"image": 1120, "audio": 1920, "video": 18000, "application": 2580, "text": 1000}
@@ -270,7 +273,7 @@ def _wants_json(config: _Config) -> bool:
         config.response_json_schema,
     )
     kind = config.responseMimeType or config.response_mime_type
-    return kind == "application/json" or any(schema is not None for schema in schemas)
+    return kind == "application/json" or any(memoryview(schema) not in (b"", b"null") for schema in schemas)
 
 
 def _media(contents: tuple[_Content, ...]) -> tuple[int, int, int, tuple[str, ...]]:
@@ -283,7 +286,7 @@ def _media(contents: tuple[_Content, ...]) -> tuple[int, int, int, tuple[str, ..
             if blob is None:
                 continue
             count += 1
-            size = len(bytes(blob.data))
+            size = memoryview(blob.data).nbytes
             bulk += size
             tokens += _weigh(blob.mimeType or blob.mime_type, size)
             named = _FILE.search(blob.fileUri or blob.file_uri)
@@ -316,7 +319,7 @@ def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> As
     seen = _interaction.decode(body)
     config = seen.generation_config or _Settings()
     turns = 1
-    if seen.input is not None and bytes(seen.input).lstrip()[:1] == b"[":
+    if memoryview(seen.input)[:1] == b"[":
         turns = len(_rows.decode(seen.input))
     media, bulk, refers = _loose_media(body)
     if seen.previous_interaction_id:
@@ -334,7 +337,7 @@ def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> As
             max_output=config.max_output_tokens,
             thinking=f"level:{config.thinking_level.lower()}" if config.thinking_level else "",
             json_output=seen.response_mime_type == "application/json"
-            or (seen.response_format is not None and b"application/json" in bytes(seen.response_format)),
+            or b"application/json" in bytes(seen.response_format),
             cached_content=bool(seen.cached_content),
         ),
         refers=refers,
@@ -368,7 +371,7 @@ def _read_chat(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
             media=media,
             max_output=seen.max_completion_tokens or seen.max_tokens,
             thinking=f"level:{seen.reasoning_effort.lower()}" if seen.reasoning_effort else "",
-            json_output=seen.response_format is not None and b'"json_' in bytes(seen.response_format),
+            json_output=b'"json_' in bytes(seen.response_format),
         ),
         input_estimate=(len(body) - bulk) // _BYTES_PER_TOKEN + media * _WHOLE["image"],
     )
