@@ -5,16 +5,20 @@ from __future__ import annotations
 import enum
 import platform
 import shutil
+import socket
 import sqlite3
 import stat
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from gemgate import __version__
 from gemgate.app import ports
 from gemgate.config import Settings
+from gemgate.config.book import load_book
 from gemgate.config.running import url_of
+from gemgate.core.pricing import BadBook
 
 _LIBRARIES = ("aiohttp", "uvicorn", "msgspec", "flask", "waitress", "sqlalchemy", "alembic")
 _OLDEST_SQLITE = (3, 35, 0)
@@ -102,13 +106,33 @@ def addresses(settings: Settings) -> list[Finding]:
     found = []
     for name, part in (("gateway", settings.gateway), ("console", settings.console)):
         url = url_of(settings.data, name)
-        if url:
+        # A killed supervisor leaves run.json behind: only a port that answers counts.
+        if url and _answers(url):
             found.append(Finding(Level.OK, "ports", f"{name} runs at {url}"))
         elif not part.port:
             found.append(Finding(Level.OK, "ports", f"{name} will pick a free port"))
         else:
             found.append(_free(name, part.host, part.port))
     return found
+
+
+def prices(settings: Settings) -> list[Finding]:
+    """Whether the price book can be used."""
+    try:
+        book = load_book(settings.prices.file)
+    except (BadBook, OSError) as error:
+        remedy = "Correct the file that prices.file names, or remove the setting."
+        return [Finding(Level.FAIL, "prices", f"the price book cannot be used: {error}", remedy)]
+    return [Finding(Level.OK, "prices", f"price book as of {book.as_of}")]
+
+
+def _answers(url: str) -> bool:
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2.0):
+            return True
+    except OSError:
+        return False
 
 
 def _free(name: str, host: str, port: int) -> Finding:

@@ -5,7 +5,6 @@ must not pay for tables, nor `gemgate --help` for everything.
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import cast
 
@@ -71,10 +70,6 @@ def main() -> None:
     except (CommandFault, ConfigError, FolderError, PortTaken) as error:
         click.echo(f"gemgate: {error}", err=True)
         sys.exit(1)
-    except BrokenPipeError:
-        # `gemgate calls | head`: the reader has what it wanted. Python's last flush must not complain either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
 
 
