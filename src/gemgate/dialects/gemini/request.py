@@ -273,7 +273,7 @@ def _wants_json(config: _Config) -> bool:
         config.response_json_schema,
     )
     kind = config.responseMimeType or config.response_mime_type
-    return kind == "application/json" or any(memoryview(schema) not in (b"", b"null") for schema in schemas)
+    return kind == "application/json" or any(bytes(schema) not in (b"", b"null") for schema in schemas)
 
 
 def _media(contents: tuple[_Content, ...]) -> tuple[int, int, int, tuple[str, ...]]:
@@ -319,7 +319,7 @@ def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> As
     seen = _interaction.decode(body)
     config = seen.generation_config or _Settings()
     turns = 1
-    if memoryview(seen.input)[:1] == b"[":
+    if bytes(memoryview(seen.input)[:1]) == b"[":
         turns = len(_rows.decode(seen.input))
     media, bulk, refers = _loose_media(body)
     if seen.previous_interaction_id:

@@ -48,6 +48,7 @@ _LIMIT_SOME = re.compile(r"limit: [1-9]")
 # An answer that comes later than this is for another day.
 _LONG = 300.0
 _MESSAGE = 1000
+_WHOLE = Verdict(kind=Kind.OK, status=200, billed=True)
 
 
 def seconds(text: str) -> float:
@@ -104,7 +105,7 @@ def judge_answer(meter: Meter, whole: bool) -> Verdict:
         kind = Kind.CUT if meter.parts else Kind.BROKEN
         return _failed(kind, "garbage", "The upstream answered with something that is not JSON.")
     if meter.ended and (whole or meter.finish or meter.block):
-        return Verdict(kind=Kind.OK, status=200, billed=True)
+        return _WHOLE
     if meter.empty:
         if whole:
             return _failed(Kind.BROKEN, "empty_answer", "The upstream answered with nothing at all.")
