@@ -74,6 +74,7 @@ def test_credentials_are_removed_wherever_they_stand(key: str, form: str) -> Non
         "The input token count exceeds the maximum number of tokens allowed (1048576).",
         "API key not valid. Please pass a valid API key.",
         "models/gemini-9-flash is not found for API version v1beta",
+        "The token consumption of this project is too high; every bearer of it waits.",
         "monkey=banana is kept, and so is turkey = 3",
     ],
 )

@@ -19,7 +19,8 @@ _SECRETS = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
 )
 _NAMED = re.compile(
-    r"(?i)(\b(?:bearer|token)\s+)[0-9A-Za-z_\-.~+/=]{8,}"
+    r"(?i)(\bbearer\s+)[0-9A-Za-z_\-.~+/=]{8,}"
+    r"|(\btoken\s+)(?=\S*\d)[0-9A-Za-z_\-.~+/=]{16,}"
     r"|((?<![a-z])(?:key|api_key|apikey|access_token|token)=)[^&\s\"'<>]+"
     r"|(\bapi_key:)[^\s\"'<>]+"
     r"|(x-goog-api-key[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]+"
