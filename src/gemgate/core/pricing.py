@@ -346,6 +346,7 @@ class _Sum:
         self.unknown = False
 
     def part(self, kind: str, tokens: int, rate: int | None) -> int:
+        """Add a plain component and return its money; an unknown rate leaves a charge without money."""
         if tokens <= 0:
             return 0
         if rate is None:
@@ -357,11 +358,13 @@ class _Sum:
         return nano
 
     def charge(self, kind: str, tokens: int, rate: int) -> None:
+        """Add a modality with a rate of its own."""
         nano = _half_even(tokens, rate)
         self.total += nano
         self.charges.append(Charge(kind, tokens, nano))
 
     def count(self, kind: str, quantity: int, each: int | None) -> None:
+        """Add uses that are priced by the piece."""
         if each is None:
             self.unknown = True
             self.charges.append(Charge(kind, quantity, None))
