@@ -1,0 +1,171 @@
+"""`gemgate calls`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.text import Text
+
+from gemgate.cli.options import common, settings_of
+from gemgate.cli.record import opened
+from gemgate.cli.screen import Column, screen, table
+from gemgate.cli.shown import Since, dollars, iso, moment, plain, span
+from gemgate.core.call import Outcome
+from gemgate.store import reports
+from gemgate.store.connection import Connection, reading
+from gemgate.store.reports import CallRow, Filter
+
+PAUSE = 0.3  # seconds between looks for new calls
+PAGE = 500  # rows that one read transaction takes
+SHORT = 18  # digits of a call id that tell it from its neighbours: its time to the microsecond
+
+STYLES = {
+    "ok": "green",
+    "refused": "yellow",
+    "failed": "red",
+    "cut": "red",
+    "cancelled": "dim",
+    "interrupted": "red",
+}
+
+COLUMNS = (
+    Column("time"),
+    Column("call"),
+    Column("outcome"),
+    Column("status", right=True),
+    Column("method", folds=True),
+    Column("model", folds=True),
+    Column("input", right=True),
+    Column("cached", right=True),
+    Column("output", right=True),
+    Column("billed", right=True),
+    Column("list", right=True),
+    Column("first byte", right=True),
+    Column("took", right=True),
+    Column("why", folds=True),
+)
+
+
+@click.command("calls")
+@common
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), default=20, metavar="N", help="How many. Default: 20."
+)
+@click.option("--model", default="", metavar="NAME", help="Only calls that asked for this model.")
+@click.option("--status", type=click.IntRange(100, 599), metavar="N", help="Only this HTTP status.")
+@click.option(
+    "--outcome",
+    type=click.Choice([str(one) for one in Outcome]),
+    help="Only calls that ended so.",
+)
+@click.option(
+    "--since", type=Since(), default=0, metavar="WHEN", help="Only from then on: 30m, 1h, 2d, or ISO."
+)
+@click.option("--follow", is_flag=True, help="Go on with new calls as they are recorded, until Ctrl-C.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object a line; times in µs, money in nano-dollars."
+)
+def command(data: Path | None, config: Path | None, **more: Any) -> None:
+    """Show the newest calls, newest first (with --follow: newest last)."""
+    which = Filter(
+        model=more["model"], outcome=more["outcome"] or "", status=more["status"] or 0, since=more["since"]
+    )
+    with opened(settings_of(config, data)) as conn:
+        if more["follow"]:
+            for row in followed(conn, which, more["limit"]):
+                click.echo(as_json(row) if more["as_json"] else line(row))
+        elif more["as_json"]:
+            for row in pages(conn, which, more["limit"]):
+                click.echo(as_json(row))
+        else:
+            _show(list(pages(conn, which, more["limit"])))
+
+
+def pages(conn: Connection, which: Filter, limit: int) -> Iterator[CallRow]:
+    """The newest calls first, read in pages: no read transaction is long."""
+    before = 0
+    while limit > 0:
+        with reading(conn):
+            page = reports.newest(conn, which, min(limit, PAGE), before)
+        yield from page
+        if len(page) < min(limit, PAGE):
+            return
+        limit -= len(page)
+        before = page[-1].seq
+
+
+def followed(conn: Connection, which: Filter, limit: int) -> Iterator[CallRow]:
+    """The newest calls in the order in which they were recorded, then new ones without end."""
+    with reading(conn):
+        seq = reports.latest(conn)
+        known = reports.newest(conn, which, min(limit, PAGE), seq + 1)
+    yield from reversed(known)
+    while True:
+        with reading(conn):
+            fresh = reports.after(conn, which, seq, PAGE)
+        yield from fresh
+        if fresh:
+            seq = fresh[-1].seq
+        else:
+            time.sleep(PAUSE)
+
+
+def as_json(row: CallRow) -> str:
+    """A call for programs."""
+    return json.dumps({"time": iso(row.received_at), **msgspec.to_builtins(row)})
+
+
+def line(row: CallRow) -> str:
+    """A call in one line of fixed columns."""
+    tokens = f"{row.input:>7} in {row.output + row.thoughts:>6} out"
+    start = f"{moment(row.received_at)}  {row.call_id[:SHORT]}  {row.outcome:<11} {row.status}"
+    return f"{start}  {tokens}  {billed(row):>12}  {span(row.duration):>8}  {model(row)}  {why(row)}".rstrip()
+
+
+def model(row: CallRow) -> str:
+    """The model asked for, and the one that answered when it is another."""
+    other = row.model_served and row.model_served != row.model
+    return plain(f"{row.model} → {row.model_served}" if other else row.model)
+
+
+def billed(row: CallRow) -> str:
+    """What Google charges; ``~`` when part of it is estimated."""
+    return ("~" if row.estimated else "") + dollars(row.billed_nano)
+
+
+def why(row: CallRow) -> str:
+    """The reason of an end that was not ok, else a finish reason worth a look."""
+    return plain(row.reason or row.block or (row.finish if row.finish not in ("STOP", "completed") else ""))
+
+
+def _show(rows: list[CallRow]) -> None:
+    out = screen()
+    if not rows:
+        out.print("No calls match.")
+        return
+    out.print(table(COLUMNS, [_cells(row) for row in rows]))
+
+
+def _cells(row: CallRow) -> list[str | Text]:
+    return [
+        moment(row.received_at),
+        row.call_id[:SHORT],
+        Text(row.outcome, style=STYLES.get(row.outcome, "")),
+        str(row.status),
+        plain(row.method),
+        model(row),
+        str(row.input or ""),
+        str(row.cached or ""),
+        str(row.output + row.thoughts or ""),
+        billed(row),
+        dollars(row.list_nano) if row.list_nano != row.billed_nano else "",
+        span(row.first_byte) if row.first_byte is not None else "",
+        span(row.duration),
+        why(row),
+    ]
