@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gemini_simulator import access, control, faults, wire
+from gemini_simulator.asked import DOOR, Door
 from gemini_simulator.handlers import HANDLERS
 from gemini_simulator.http import ApiError, Reply, Request, StreamReply
 from gemini_simulator.journal import Entry
+from gemini_simulator.quota import refusal
 from gemini_simulator.resources.uploads import owner
 from gemini_simulator.routes import SOCKETS, match
 from gemini_simulator.world import Project, World, invalid_key
@@ -132,6 +134,8 @@ class Exchange:
         if route is None:
             known = any(f".{name}" in self.path for name in SOCKETS)
             if known:
+                if "live_ws_quota_close" in faults.parse(self.headers.get("x-simulate", "")):
+                    raise refusal(faults.QUOTAS["live_ws_quota_close"][0], "gemini-3.8-live")
                 raise ApiError(400, "This method is served over WebSocket only.", "FAILED_PRECONDITION")
             raise ApiError(404, f"Method not found: {self.verb} {self.path}")
         self.entry.line["method"] = route.id
@@ -141,6 +145,7 @@ class Exchange:
         header = self.headers.get("x-simulate", "")
         self.faults = faults.active(self.world, project, key, (route.id, model), header)
         await self.strike(route.id, route.version, model)
+        DOOR.set(Door(route.version, faults=self.faults, metered=not route.id.startswith("batches.")))
         handler = HANDLERS.get(route.id)
         if handler is None:
             raise ApiError(501, f"Method {route.id} is not served.", "UNIMPLEMENTED")

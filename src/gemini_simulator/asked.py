@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -22,12 +23,18 @@ REMEMBERED_SECONDS = 3_600.0
 
 @dataclass(slots=True)
 class Door:
-    """By which door a request came: API version, method, faults, and whether quotas count it."""
+    """By which door a request came: API version, method, faults, and whether quotas count it.
+
+    ``DOOR`` holds the one of the request at hand, for those who generate on the way to something else.
+    """
 
     version: str = "v1beta"
     method: str = "generateContent"
     faults: dict[str, str] = field(default_factory=dict)
     metered: bool = True
+
+
+DOOR: ContextVar[Door] = ContextVar("DOOR")
 
 
 @dataclass(slots=True)

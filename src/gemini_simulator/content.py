@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gemini_simulator import tokens
-from gemini_simulator.asked import Asked, Door, ask
+from gemini_simulator.asked import DOOR, Asked, Door, ask
 from gemini_simulator.plan import Plan, Run, decide
 from gemini_simulator.world import Project, World
 
@@ -22,9 +22,9 @@ async def produce(
     """Answer ``request_body`` as ``model_id`` would, at its speed, in simulated time.
 
     The first step raises ApiError for what Google refuses; ``door`` says by which method it came and which faults
-    it is to suffer.
+    it is to suffer, and is that of the request at hand when it is left out.
     """
-    asked = ask(world, project, model_id, request_body, door or Door())
+    asked = ask(world, project, model_id, request_body, door or DOOR.get(Door()))
     async for chunk in speak(asked):
         yield chunk
 

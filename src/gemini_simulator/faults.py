@@ -170,6 +170,10 @@ QUOTAS: dict[str, tuple[Refusal, str]] = {
         Refusal("tier1", [("tpm", 1_000_000)], 45.811974541),
         "Paid input tokens per minute.",
     ),
+    "live_ws_quota_close": (
+        Refusal("free", [("rpd", 20)], 38.90923309),
+        "The daily limit, which Live tells as close 1011; here a refused upgrade.",
+    ),
     "openai_429_array": (
         Refusal("free", [("rpd", 20)], 31.8),
         "The daily 429, as the OpenAI layer wraps it.",
@@ -180,7 +184,6 @@ QUOTAS: dict[str, tuple[Refusal, str]] = {
 EFFECTS = {
     "api_key_invalid": "The key is not known (400).",
     "api_key_auth_key_rejected": "The credential is of the wrong kind (401).",
-    "live_ws_quota_close": "A Live connection is closed with 1011 and the quota sentence.",
     "mid_stream_bare": "As in-stream-error=1.",
     "stream_truncated": "As end-after=1.",
     "interactions_error_event": "As in-stream-error=1 on a stream of interactions.",
