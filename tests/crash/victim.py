@@ -1,0 +1,180 @@
+"""The gateway that is killed, and what it leaves behind: its data folder is the same for all its lives."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.gateway.launch import DEMO_KEY, until
+
+from gemgate.store.verify import verify
+
+SECONDS = 30.0
+CONFIG = """
+[upstream]
+base_url = "{upstream}"
+[gateway]
+drain = 1.0
+[record]
+durability = "{durability}"
+[[project]]
+name = "default"
+tier = "tier1"
+keys = ["{key}"]
+"""
+ROWS = """
+SELECT c.seq, lower(hex(c.call_id)), lower(hex(boots.boot)), clients.name, outcomes.name, c.status, c.attempts,
+       (SELECT count(*) FROM attempts AS a WHERE a.call_seq = c.seq),
+       c.input, c.cached, c.output, c.thoughts, c.tool, c.estimated
+FROM calls AS c
+JOIN boots ON boots.id = c.boot_id
+JOIN outcomes ON outcomes.id = c.outcome_id
+LEFT JOIN clients ON clients.id = c.client_id
+WHERE c.seq > ? ORDER BY c.seq
+"""
+
+
+class Victim:
+    """One gateway after another on one data folder, each a process of its own."""
+
+    def __init__(self, folder: Path, upstream: str) -> None:
+        self.data = folder / "data"
+        self.data.mkdir(parents=True)
+        self.database = self.data / "gemgate.db"
+        self.log_file = folder / "gateway.log"
+        self.port = 0
+        self.boot = ""
+        self._locker: sqlite3.Connection | None = None
+        self._env = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("GEMGATE_", "GEMINI_", "GOOGLE_"))
+        }
+        self._configs = {durability: folder / f"{durability}.toml" for durability in ("process", "power")}
+        for durability, path in self._configs.items():
+            path.write_text(CONFIG.format(upstream=upstream, durability=durability, key=DEMO_KEY), "utf-8")
+            path.chmod(0o600)
+        subprocess.run(
+            [sys.executable, "-m", "gemgate.store.migrate", str(self.database)], check=True, env=self._env
+        )
+        self._boots = self.boots()
+
+    def spawn(self, durability: str) -> None:
+        """Start a process without waiting for it."""
+        self._boots = self.boots()
+        with self.log_file.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "gemgate.gateway.process"),
+                    *("--config", str(self._configs[durability]), "--data", str(self.data), "--port", "0"),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=self._env,
+            )
+
+    def ready(self) -> None:
+        """Wait until it listens. Raises RuntimeError when it does not come up."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the gateway did not start: {self.log[-4000:]}")
+        self.port = json.loads(line)["port"]
+        (self.boot,) = self.boots() - self._boots
+
+    def boots(self) -> set[str]:
+        """The boots whose lock files are there."""
+        return {path.stem for path in (self.data / "boots").glob("*.lock")} - {"migrate"}
+
+    def born(self) -> None:
+        """Wait until the process just spawned has taken its boot's lock: it turns to the record now."""
+        until(
+            lambda: bool(self.boots() - self._boots) or self.process.poll() is not None, "a new boot", SECONDS
+        )
+
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        self.process.kill()
+
+    def terminate(self) -> None:
+        """SIGTERM: drain and end."""
+        self.process.send_signal(signal.SIGTERM)
+
+    def buried(self) -> int:
+        """Wait for the end of the process. Its exit code."""
+        code = self.process.wait(SECONDS)
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return code
+
+    def lock(self) -> None:
+        """Be the other program that keeps the file to itself."""
+        self._locker = sqlite3.connect(self.database, timeout=SECONDS, isolation_level=None)
+        self._locker.execute("BEGIN IMMEDIATE")
+
+    def unlock(self) -> None:
+        """Let go of the file again."""
+        if self._locker is not None:
+            self._locker.close()
+            self._locker = None
+
+    def health(self) -> dict[str, Any]:
+        """What the gateway says of itself."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=SECONDS)
+        try:
+            connection.request("GET", "/healthz")
+            found: dict[str, Any] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        return found
+
+    def settled(self) -> bool:
+        """Whether nothing waits any more: no spilled value, no open call."""
+        health = self.health()
+        return bool(health["store"]["up"]) and not health["store"]["spilled"] and not self.open_calls()
+
+    def open_calls(self) -> int:
+        """How many tries stand open."""
+        (count,) = self.rows("SELECT count(*) FROM open_calls")[0]
+        return int(count)
+
+    def spill_bytes(self) -> int:
+        """How much waits in spill files."""
+        return sum(path.stat().st_size for path in (self.data / "spill").glob("*.spill"))
+
+    def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Rows of the record, read as any program would."""
+        with self._reader() as conn:
+            return conn.execute(sql, values).fetchall()
+
+    def verified(self) -> dict[str, list[str]]:
+        """What the record's own proof finds wrong, by kind."""
+        found: dict[str, list[str]] = {}
+        with self._reader() as conn:
+            for finding in verify(conn, self.data):
+                found.setdefault(finding.kind, []).append(f"{finding.where} {finding.what}")
+        return found
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        conn = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=SECONDS)
+        try:
+            yield conn
+        finally:
+            conn.close()
+
+    @property
+    def log(self) -> str:
+        """What all lives said on stderr."""
+        return self.log_file.read_text("utf-8") if self.log_file.exists() else ""
