@@ -6,7 +6,7 @@ from typing import Any
 
 from gemini_simulator.http import ApiError, Handler, Reply, Request
 from gemini_simulator.resources.collection import find
-from gemini_simulator.resources.naming import not_found, resource_name
+from gemini_simulator.resources.naming import asked_for, not_found, resource_name
 from gemini_simulator.resources.paging import page
 from gemini_simulator.resources.platform import ENVIRONMENTS
 from gemini_simulator.resources.times import timestamp, whole_seconds
@@ -33,7 +33,7 @@ async def get(request: Request) -> Reply:
     inside = {name: item for name, item in files.items() if name.startswith(prefix)}
     if prefix and not inside:
         raise not_found()
-    found = list(inside.values()) if request.query.get("recursive") == "true" else _level(inside, prefix)
+    found = list(inside.values()) if asked_for(request, "recursive") else _level(inside, prefix)
     chosen, token = page(request, found, 100, 1000)
     answer: dict[str, Any] = {"files": chosen} if chosen else {}
     if token:
@@ -55,7 +55,7 @@ async def _finish(request: Request, upload: Upload) -> dict[str, Any]:
     files = _workspace(request, environment["id"])
     if not path:
         raise ApiError(400, "A file needs a path inside the environment.")
-    if path in files and request.query.get("overwrite") == "false":
+    if path in files and request.query.get("overwrite", "").lower() == "false":
         raise ApiError(409, f"File '{path}' already exists.", "ALREADY_EXISTS")
     now = request.world.clock.now()
     item = {

@@ -18,7 +18,7 @@ from gemini_simulator.http import ApiError, Handler, Reply, Request, StreamReply
 from gemini_simulator.resources.answering import put
 from gemini_simulator.resources.interaction_events import Event, Narrator
 from gemini_simulator.resources.interaction_input import Content, contents_of, generate_body
-from gemini_simulator.resources.naming import not_found, refuse_unknown, require, resource_name
+from gemini_simulator.resources.naming import asked_for, not_found, refuse_unknown, require, resource_name
 from gemini_simulator.resources.times import whole_seconds
 from gemini_simulator.world import World
 
@@ -239,13 +239,13 @@ async def get(request: Request) -> Reply | StreamReply:
     Raises ApiError 404 for an unknown interaction, 400 for an event that is none of its own.
     """
     record = _named(request)
-    if request.query.get("stream") == "true":
+    if asked_for(request, "stream"):
         last = request.query.get("last_event_id", "")
         known = [event["event_id"] for event in record.events]
         if last and last not in known:
             raise ApiError(400, f"Unknown last_event_id '{last}'.")
         return _stream(follow(record, known.index(last) + 1 if last else 0))
-    if request.query.get("include_input") == "true":
+    if asked_for(request, "include_input"):
         return Reply({**record.state, "input": record.asked["input"]})
     return Reply(record.state)
 

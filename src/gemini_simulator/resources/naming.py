@@ -83,6 +83,11 @@ def object_of(body: Mapping[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
+def asked_for(request: Request, flag: str) -> bool:
+    """Whether a boolean query parameter is set; Google's Python SDK writes ``True``."""
+    return request.query.get(flag, "").lower() == "true"
+
+
 def custom_name(kind: str, asked: str) -> str:
     """A name the client chose, ``{kind}/{id}`` or the bare id, checked. Raises ApiError 400."""
     bare = asked.removeprefix(f"{kind}/")

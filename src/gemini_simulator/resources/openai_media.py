@@ -24,7 +24,7 @@ from gemini_simulator.resources.uploads import Blob, split_multipart
 from gemini_simulator.resources.videos import RENDERING_SECONDS, render
 
 DEFAULT_IMAGE_MODEL = "gemini-3.1-flash-image"
-DEFAULT_VIDEO_MODEL = "veo-3.1-generate-preview"
+DEFAULT_VIDEO_MODEL = "veo-3.1-generate-001"
 IMAGE_SECONDS = 4.0
 MOST_IMAGES = 10
 

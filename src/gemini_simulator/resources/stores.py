@@ -8,7 +8,14 @@ from gemini_simulator.http import ApiError, Handler, Reply, Request
 from gemini_simulator.resources import operations
 from gemini_simulator.resources.collection import Collection, children, find, handlers, remove
 from gemini_simulator.resources.files import check_file
-from gemini_simulator.resources.naming import camel_fields, refuse_unknown, require, resource_name, text_of
+from gemini_simulator.resources.naming import (
+    asked_for,
+    camel_fields,
+    refuse_unknown,
+    require,
+    resource_name,
+    text_of,
+)
 from gemini_simulator.resources.operations import Operation
 from gemini_simulator.resources.times import timestamp
 from gemini_simulator.resources.uploads import Blob, Upload, receive
@@ -120,7 +127,7 @@ async def delete_store(request: Request) -> Reply:
     """fileSearchStores.delete: a store with documents goes only with ``force=true``."""
     name = resource_name(request)
     find(request, STORES, name)
-    if children(request, DOCUMENTS, f"{name}/documents") and request.query.get("force") != "true":
+    if children(request, DOCUMENTS, f"{name}/documents") and not asked_for(request, "force"):
         raise ApiError(400, "Cannot delete non-empty FileSearchStore.", "FAILED_PRECONDITION")
     remove(request, name)
     return Reply({})

@@ -17,6 +17,7 @@ import msgspec
 
 from gemini_simulator.http import ApiError, Reply, Request
 from gemini_simulator.resources.naming import not_found
+from gemini_simulator.world import Project, World
 
 KEPT_BYTES = 16 * 1024 * 1024
 LARGEST_BYTES = 2 * 1024 * 1024 * 1024
@@ -61,6 +62,16 @@ class Upload:
 Finish = Callable[[Request, Upload], Awaitable[dict[str, Any]]]
 
 
+def owner(world: World, upload_id: str) -> Project | None:
+    """The project whose upload ``upload_id`` is, or None.
+
+    The legs of an upload may come without a key, as Google's Python SDK sends them: the id, which only Google and
+    the client that began the upload know, is credential enough.
+    """
+    name = f"upload:{upload_id}"
+    return next((project for project in world.projects.values() if name in project.blobs), None)
+
+
 async def receive(request: Request, resource: str, finish: Finish) -> Reply:
     """Answer any request of the upload endpoint of ``resource``; ``finish`` turns an upload into an answer.
 
@@ -90,7 +101,8 @@ async def _start(request: Request, resource: str) -> Reply:
     mime_type = request.headers.get("x-goog-upload-header-content-type", "") or OCTETS
     file_name = request.headers.get("x-goog-upload-file-name", "")
     upload = Upload(resource, await request.json(), Blob(mime_type), declared, file_name)
-    upload_id = request.world.new_id("A")
+    # Hard to guess, because whoever knows it may write: see ``owner``.
+    upload_id = "A" + request.world.sign(request.world.new_id("upload:")).hex()
     request.project.blobs[f"upload:{upload_id}"] = upload
     place = f"{request.base_url.rstrip('/')}{request.path}?upload_id={upload_id}&upload_protocol=resumable"
     headers = _status(upload) | {
