@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from machine import Memory, memory_of, stolen_ticks
-from servers import BUILD, BenchError, Cores, Server
+from servers import BUILD, BenchError, Cores, Server, program
 
 T = TypeVar("T")
 MODEL = "gemini-3.8-flash"
@@ -179,7 +179,7 @@ def wrk(ground: Field, server: Server, *, connections: int, seconds: float) -> t
     lines = ['wrk.method = "POST"', f'wrk.body = io.open("{ground.body()}"):read("*a")']
     lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in HEADERS.items()]
     script.write_text("\n".join(lines) + "\n")
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
+    command = [program("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
     command.append(f"http://127.0.0.1:{server.port}{UNARY}")
     done = subprocess.run(
         ground.cores.wrap(ground.cores.rest, command), capture_output=True, text=True, check=False

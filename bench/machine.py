@@ -94,7 +94,10 @@ def stolen_ticks() -> tuple[int, int]:
 
 
 def _said(command: Sequence[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
     return (done.stdout or done.stderr).strip()
 
 
@@ -105,7 +108,7 @@ def commit_of(folder: Path) -> str:
     return f"{name}-dirty" if changed else name
 
 
-def facts() -> dict[str, object]:
+def facts(nginx: str) -> dict[str, object]:
     """The machine, for the file of results. ``load_before`` above 0.3 or so: the machine was not idle."""
     model = next(
         (
@@ -122,7 +125,7 @@ def facts() -> dict[str, object]:
         "memory_mb": round(total * 1024 / 1e6),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "nginx": _said(["nginx", "-v"]).rpartition("/")[2],
+        "nginx": _said([nginx, "-v"]).rpartition("/")[2],
         "compiler": _said(["gcc", "-dumpfullversion"]),
         "load_before": round(os.getloadavg()[0], 2),
     }

@@ -14,6 +14,7 @@ import contextlib
 import datetime
 import os
 import resource
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from legs import Field
 from machine import commit_of, facts
 from report import content, failed, show, write
 from rounds import QUICK, Bench, Extent, big_upload, calls, disturbance, memory, open_streams, recorded
-from servers import HERE, BenchError, Cores, build, gateway, nginx, upstream
+from servers import HERE, BenchError, Cores, build, gateway, nginx, program, upstream
 
 PARTS: dict[str, Callable[[Bench], None]] = {
     "memory": memory,
@@ -98,7 +99,9 @@ def main() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     day = datetime.datetime.now(datetime.UTC)
-    about = {"at": day.isoformat(timespec="seconds"), "commit": commit_of(HERE), "machine": facts()}
+    # A stop from outside leaves no server behind: the blocks that hold them are left as on any other end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    about: dict[str, object] = {"at": day.isoformat(timespec="seconds"), "commit": commit_of(HERE)}
     options = {
         "quick": asked.quick,
         "only": asked.only,
@@ -107,6 +110,7 @@ def main() -> int:
     }
     try:
         build()
+        about["machine"] = facts(program("nginx"))
         with tempfile.TemporaryDirectory(prefix="gemgate-bench-") as folder:
             bench = measure(asked, Path(folder))
     except BenchError as error:

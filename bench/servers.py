@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -57,6 +58,16 @@ class Cores:
         return list(command) if core is None else ["taskset", "-c", str(core), *command]
 
 
+def program(name: str) -> str:
+    """Where a program of the system stands; nginx is often off the path of ordinary users. Raises BenchError."""
+    found = shutil.which(
+        name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
+    )
+    if found is None:
+        raise BenchError(f"{name} is not installed (Debian: apt install gcc nginx wrk)")
+    return found
+
+
 def build() -> None:
     """Compile the native tools where they are older than their source. Raises BenchError."""
     BUILD.mkdir(exist_ok=True)
@@ -68,9 +79,9 @@ def build() -> None:
             continue
         flags = ["-O2", "-std=gnu11", "-Wall", "-Wextra", "-Werror"]
         try:
-            subprocess.run(["gcc", *flags, "-o", str(target), str(source), "-lm"], check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise BenchError(f"gcc is needed to build {tool}: {error}") from None
+            subprocess.run([program("gcc"), *flags, "-o", str(target), str(source), "-lm"], check=True)
+        except subprocess.CalledProcessError as error:
+            raise BenchError(f"{tool} does not compile: {error}") from None
 
 
 def free_port() -> int:
@@ -174,7 +185,7 @@ def nginx(folder: Path, cores: Cores, upstream_port: int) -> Iterator[Server]:
     conf = folder / "nginx.conf"
     conf.write_text(nginx_conf(folder, port, upstream_port))
     log = folder / "nginx.log"
-    command = ["nginx", "-p", str(folder), "-c", str(conf), "-e", str(folder / "nginx-error.log")]
+    command = [program("nginx"), "-p", str(folder), "-c", str(conf), "-e", str(folder / "nginx-error.log")]
     with _process(cores.wrap(cores.server, command), log) as process:
         deadline = time.monotonic() + START_LIMIT
         while not _answers(port, "/"):
