@@ -18,7 +18,7 @@ from typing import Any, cast
 import msgspec
 
 from gemgate.core import fingerprint, pricing
-from gemgate.core.call import Attempt, Cost, Intent, Outcome, Record, Shape
+from gemgate.core.call import Attempt, Charge, Cost, Intent, Outcome, Record, Shape
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind, Verdict
 from gemgate.dialects.gemini.methods import GENERATING, METHODS
@@ -28,6 +28,8 @@ from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.store import ledger
 
 FREE = Cost()
+# Something was done that may cost, in units that the answer does not count.
+UNPRICED = Cost(charges=(Charge("unmetered", 1, None),), total=None, billed=None)
 NOBODY = Verdict(kind=Kind.CANCELLED, reason="interrupted", billed=True)
 
 
@@ -135,25 +137,27 @@ def _attempt(trial: Trial, ticket: Ticket) -> Attempt:
     )
 
 
-def _cost(trial: Trial, ticket: Ticket, usage: Usage | None, served: str, tier: str) -> Cost | None:
-    """Priced by the model that answered, at the date on which the try began. None when nothing is known."""
+def _cost(trial: Trial, ticket: Ticket, usage: Usage | None, served: str, tier: str) -> Cost:
+    """Priced by the model that answered, at the date on which the try began."""
     match = ticket.match
-    if match is None:
-        return None
+    if usage is None and trial.verdict is not None and not trial.verdict.ok and not trial.verdict.billed:
+        return FREE
+    if match is None or match.method in UNMETERED:
+        return UNPRICED
     if not match.generating:
-        return None if match.method in UNMETERED else FREE
+        return FREE
     if usage is None:
-        return FREE if trial.verdict is not None and not trial.verdict.billed else None
+        return UNPRICED
     snapshot = ticket.snapshot
     model = served or snapshot.book.routed(trial.target.model, trial.sent_at)
     price = snapshot.book.price(model, tier, trial.sent_at)
     return pricing.cost(price, usage, free=snapshot.free(trial.target.project))
 
 
-def charge(snapshot: Snapshot, intent: Intent, usage: Usage) -> Cost | None:
+def charge(snapshot: Snapshot, intent: Intent, usage: Usage) -> Cost:
     """What a try that nobody saw end may have cost, for the tokens assumed."""
     if intent.method not in METHODS or intent.method in UNMETERED:
-        return None
+        return UNPRICED
     if intent.method not in GENERATING:
         return FREE
     model = snapshot.book.routed(intent.model, intent.sent_at)
