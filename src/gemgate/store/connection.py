@@ -4,11 +4,15 @@
 - ``visitor``: writes from outside the gateway, in slices of at most 20 ms, each followed by a pause as long.
 - ``reader``: reads only; ``reading`` ends a read transaction that lasts over 2 s, since it would hold the
   write-ahead log open.
+
+Nothing in a process that has the file open through SQLite may open it in another way: closing that second handle
+would drop the process's locks on the file (POSIX has it so), and another program could remove the log under us.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -89,18 +93,10 @@ def visitor(path: Path) -> Connection:
 
 def reader(path: Path) -> Connection:
     """A connection that cannot write."""
-    conn = _open(path, "rw", 2.0) if _writable(path) else _open(path, "ro", 2.0)
+    # A read-only open needs the log's index to be there already; whoever may make it, does.
+    conn = _open(path, "rw" if os.access(path, os.W_OK) else "ro", 2.0)
     conn.execute("PRAGMA query_only = ON")
     return conn
-
-
-def _writable(path: Path) -> bool:
-    """Whether the log's index can be made: a read-only open fails on a WAL file nobody else has open."""
-    try:
-        with path.open("r+b"):
-            return True
-    except OSError:
-        return False
 
 
 @contextlib.contextmanager
