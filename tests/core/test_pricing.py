@@ -48,6 +48,31 @@ def test_pacific_days_are_those_of_the_time_zone_database(day: datetime.date, se
     assert pacific.day_of(pacific.next_midnight(moment)) == local + datetime.timedelta(days=1)
 
 
+@pytest.mark.parametrize("year", range(2007, 2061))
+def test_pacific_midnights_around_the_changes_of_the_clocks(year: int) -> None:
+    for month, first in ((3, 7), (11, 1)):
+        for day in (datetime.date(year, month, first) + datetime.timedelta(days=n) for n in range(9)):
+            begin = datetime.datetime(day.year, day.month, day.day, tzinfo=CALIFORNIA)
+            assert pacific.midnight(day) == int(begin.timestamp()) * SECOND
+
+
+@pytest.mark.parametrize("when", ["2026-11-23", "2026-12-15", "2027-01-15"])
+def test_flex_and_batch_are_half_and_priority_is_nine_fifths(when: str) -> None:
+    rows = BOOK.in_force(at(f"{when}T12:00:00"))
+    standard = {price.model: price.rates for price in rows if price.tier == "standard"}
+    others = [price for price in rows if price.tier != "standard"]
+    assert len(others) > 50
+    for price in others:
+        times, over = (9, 5) if price.tier == "priority" else (1, 2)
+        base = standard[price.model]
+        for kind in ("input", "output", "input_audio", "input_image", "output_image", "output_audio"):
+            mine, theirs = getattr(price.rates, kind), getattr(base, kind)
+            if mine is None or theirs is None:
+                assert mine == theirs, f"{price.id} {kind}"
+            else:
+                assert mine * over == theirs * times, f"{price.id} {kind}"
+
+
 @pytest.mark.parametrize(
     ("model", "border", "before", "after"),
     [

@@ -33,7 +33,7 @@ lines = st.one_of(
     texts.map("event: {}".format),
     texts.map(": {}".format),
     st.sampled_from(
-        ["", "", "id: 7", "retry: 3", "data", "{", "}", "[{", "]", '{"error": {"code": 503}}', "  }"]
+        ["", "", "id: 7", "retry: 3", "data", "{", "}", "[{", "<p>", "]", '{"error": {"code": 503}}', "  }"]
     ),
 )
 streams = st.lists(st.tuples(lines, line_end), max_size=14).map(

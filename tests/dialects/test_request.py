@@ -81,6 +81,7 @@ def test_generate_in_both_spellings(body: object) -> None:
 def test_the_form_of_the_answer() -> None:
     path = "/v1/models/m:streamGenerateContent"
     assert asked(path, {}, alt="sse").streaming is Streaming.SSE
+    assert asked(path, {}, **{"$alt": "SSE"}).streaming is Streaming.SSE
     assert asked(path, {}).streaming is Streaming.ARRAY
     assert asked(path, {}, alt="json").streaming is Streaming.ARRAY
     assert asked("/v1/interactions", {"stream": True}).streaming is Streaming.SSE

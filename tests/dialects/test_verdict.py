@@ -134,8 +134,10 @@ def tapped(stream: bytes, reading: Reading = Reading.GENERATE) -> Meter:
         ([], False, Kind.BROKEN, "cut"),
         ([Seen(garbage=True)], True, Kind.BROKEN, "garbage"),
         ([Seen(parts=True), Seen(garbage=True)], True, Kind.CUT, "garbage"),
+        ([Seen(parts=True, garbage=True)], True, Kind.BROKEN, "garbage"),
         ([Seen(fault=Fault(503, "UNAVAILABLE", "overloaded"))], True, Kind.BUSY, "overloaded"),
         ([Seen(parts=True), Seen(fault=Fault(503, "UNAVAILABLE", "x"))], True, Kind.CUT, "overloaded"),
+        ([Seen(model="m"), Seen(fault=Fault(429, "", "x"))], True, Kind.CUT, "exhausted"),
     ],
 )
 def test_answers(seen: list[Seen], whole: bool, kind: Kind, reason: str) -> None:
@@ -164,6 +166,11 @@ def test_a_stream_without_finish_reason_is_cut() -> None:
     assert verdict.judge_answer(tapped(HELLO), whole=True).kind is Kind.CUT
 
 
+def test_a_web_page_in_place_of_a_stream_is_garbage() -> None:
+    found = verdict.judge_answer(tapped(b"<html>\n<body>Sign in\n\n</body>"), whole=True)
+    assert (found.kind, found.reason, found.billed) == (Kind.BROKEN, "garbage", False)
+
+
 def test_an_error_event_of_an_interaction_is_read_by_its_word() -> None:
     stream = (
         b'event: error\ndata: {"event_type":"error","error":{"code":"resource_exhausted",'
@@ -173,30 +180,14 @@ def test_an_error_event_of_an_interaction_is_read_by_its_word() -> None:
     assert (found.kind, found.status, found.reason) == (Kind.BUSY, 429, "exhausted")
 
 
+FIELDS = ["error", "code", "message", "details", "candidates", "content", "parts", "finishReason", "usage"]
+FIELDS += ["usageMetadata", "promptTokenCount", "interaction", "choices", "retryDelay", "violations"]
 json_values: st.SearchStrategy[object] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.dictionaries(
-            st.sampled_from(
-                [
-                    "error",
-                    "code",
-                    "message",
-                    "details",
-                    "candidates",
-                    "content",
-                    "parts",
-                    "finishReason",
-                    "usageMetadata",
-                    "promptTokenCount",
-                    "usage",
-                    "interaction",
-                    "choices",
-                    "retryDelay",
-                    "violations",
-                ]
-            ),
+            st.sampled_from(FIELDS),
             inner,
             max_size=4,
         ),

@@ -48,6 +48,7 @@ class Meter:
     """Folds ``Seen`` values into the state of the answer."""
 
     __slots__ = (
+        "began",
         "block",
         "done",
         "events",
@@ -75,6 +76,7 @@ class Meter:
         self.fault: Fault | None = None
         self.garbage = False
         self.done = False
+        self.began = False  # an event came that was neither fault nor garbage
         self.events = 0
         self.searches = 0
         self.maps = 0
@@ -99,10 +101,12 @@ class Meter:
             self.block = seen.block
         if seen.parts:
             self.parts = True
-        if seen.fault is not None and self.fault is None:
-            self.fault = seen.fault
         if seen.garbage:
             self.garbage = True
+        elif seen.fault is None:
+            self.began = True
+        elif self.fault is None:
+            self.fault = seen.fault
         if seen.done:
             self.done = True
 

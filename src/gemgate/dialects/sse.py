@@ -16,7 +16,7 @@ from __future__ import annotations
 import msgspec
 
 BARE = "bare"
-"""Name of an event that was no event: JSON without ``data:``, as Google sends for a fault in mid-stream."""
+"""Name of an event that was none: JSON without ``data:``, as Google sends for a fault in mid-stream, or a page."""
 
 MAX_BUFFER = 64 * 1024 * 1024
 """Bytes one unfinished event may hold before the stream is given up."""
@@ -132,8 +132,7 @@ class Feed:
             self._waiting = False
             self._lone_cr = not pos
             self._blank(self._base + pos)
-        elif pos and self._mark != self._base:
-            # The LF completes a CRLF after a line with content; after a blank line the lone CR had decided.
+        elif pos:
             self._lone_cr = False
         return pos
 
@@ -171,11 +170,11 @@ class Feed:
             self._name = line[6:].removeprefix(b" ").decode("utf-8", "replace")
         elif line == b"data":
             self._data.append(b"")
-        elif line[0] in b"{[":
+        elif line[0] in b"{[<":
             self._open_bare(line, start, end)
 
     def _open_bare(self, line: bytes, start: int, end: int) -> None:
-        """A line that is JSON and no field of an event: all up to its closing bracket is one bare event."""
+        """A line of JSON, or of a web page, and no field: all up to its closing bracket is one bare event."""
         if self._data:
             self._blank(start)
         self._bare.append(line)

@@ -213,7 +213,8 @@ def _as_far_as_it_goes(match: Match, query: Mapping[str, str], body: bytes) -> A
 def _streaming(match: Match, query: Mapping[str, str], *, asked: bool) -> Streaming:
     """The form of the answer. ``asked`` is the body's own ``stream: true``."""
     if match.streaming:
-        return Streaming.SSE if query.get("alt") == "sse" else Streaming.ARRAY
+        alt = query.get("alt") or query.get("$alt", "")
+        return Streaming.SSE if alt.lower() == "sse" else Streaming.ARRAY
     if asked and match.reading in (Reading.INTERACTION, Reading.OPENAI):
         return Streaming.SSE
     return Streaming.NONE

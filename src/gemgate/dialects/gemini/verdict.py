@@ -95,14 +95,18 @@ def judge_fault(fault: Fault, status: int = 0) -> Verdict:
 
 
 def judge_answer(meter: Meter, whole: bool) -> Verdict:
-    """Read the state of a 2xx answer. ``whole`` says that upstream ended it in order, not by a drop."""
+    """Read the state of a 2xx answer. ``whole`` says that upstream ended it in order, not by a drop.
+
+    An answer whose trouble came after its first event is CUT; whoever has not given that event to a client yet
+    may still treat it as a failed try.
+    """
     if meter.fault is not None:
         found = judge_fault(meter.fault)
-        if meter.parts and meter.events > 1:
+        if meter.began:
             return msgspec.structs.replace(found, kind=Kind.CUT, billed=True)
         return msgspec.structs.replace(found, billed=meter.usage is not None)
     if meter.garbage:
-        kind = Kind.CUT if meter.parts else Kind.BROKEN
+        kind = Kind.CUT if meter.began else Kind.BROKEN
         return _failed(kind, "garbage", "The upstream answered with something that is not JSON.")
     if meter.ended and (whole or meter.finish or meter.block):
         return _WHOLE
