@@ -27,7 +27,7 @@ def sync(conn: Connection, rows: Iterable[Price], book: str, now: int) -> int:
     that were new. Loading the same book again only says that it is in force.
     """
     bodies = sorted((row.id, _encoder.encode(row).decode()) for row in rows)
-    digest = hashlib.sha256("\n".join(body for _, body in bodies).encode()).hexdigest()
+    digest = _digest(body for _, body in bodies)
     number = conn.execute(
         "INSERT INTO price_books(digest, name, loaded) VALUES(?, ?, ?)"
         " ON CONFLICT(digest) DO UPDATE SET name = excluded.name, loaded = excluded.loaded RETURNING id",
@@ -64,3 +64,17 @@ def stored(conn: sqlite3.Connection) -> dict[int, Price | None]:
         except msgspec.DecodeError:
             found[number] = None
     return found
+
+
+def changed(conn: sqlite3.Connection) -> list[str]:
+    """The names of books on record whose rows are no longer those that were loaded."""
+    found = []
+    for number, name, digest in conn.execute("SELECT id, name, digest FROM price_books").fetchall():
+        bodies = conn.execute("SELECT body FROM prices WHERE book_id = ? ORDER BY name", (number,))
+        if _digest(str(body) for (body,) in bodies) != digest:
+            found.append(str(name))
+    return found
+
+
+def _digest(bodies: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(bodies).encode()).hexdigest()

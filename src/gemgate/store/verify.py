@@ -17,6 +17,7 @@ from gemgate.core.pricing import Price, cost
 from gemgate.core.usage import Detail, Usage
 from gemgate.store import boots, prices, spill
 from gemgate.store.connection import reading
+from gemgate.store.faults import Fault, diagnose
 
 MOST: Final = 1_000  # findings; more of them say nothing new
 _CHUNK: Final = 2_000  # rows per read transaction
@@ -107,9 +108,15 @@ def _all(conn: sqlite3.Connection, data: Path | None, now: int) -> Iterator[Find
 
 
 def _integrity(conn: sqlite3.Connection) -> Iterator[Finding]:
-    for (line,) in conn.execute("PRAGMA integrity_check(100)"):
+    try:
+        lines = [str(line) for (line,) in conn.execute("PRAGMA integrity_check(100)")]
+    except sqlite3.DatabaseError as error:
+        if diagnose(error) is not Fault.CORRUPT:
+            raise
+        lines = [str(error)]
+    for line in lines:
         if line != "ok":
-            yield Finding("integrity", "file", str(line))
+            yield Finding("integrity", "file", line)
 
 
 def _links(conn: sqlite3.Connection) -> Iterator[Finding]:
@@ -135,6 +142,8 @@ def _sums(conn: sqlite3.Connection) -> Iterator[Finding]:
 def _money(conn: sqlite3.Connection) -> Iterator[Finding]:
     """Sum of parts = try, and the parts follow from the tokens and the price row."""
     book = prices.stored(conn)
+    for name in prices.changed(conn):
+        yield Finding("price", f"price book {name}", "its rows are not those that were loaded")
     for number, price in book.items():
         if price is None:
             yield Finding("price", f"prices {number}", "the price's body cannot be read")
