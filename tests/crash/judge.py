@@ -2,7 +2,7 @@
 
 Laws:
 
-- a call answered whole has exactly one row: its own id, the status and outcome the client saw, the tokens the
+- a call answered whole has exactly one complete row: its own id, the status and outcome the client saw, the tokens the
   answer named, and an attempt for every try;
 - a call whose answer began has exactly one row, and so has one whose end nobody received but whose try the
   upstream saw: every try that may cost money is on record;
@@ -135,6 +135,8 @@ def judge(
         tally.tries += tries[key]
         if len(found) > 1:
             tally.accuse("duplicates", f"{name} has {len(found)} rows")
+        elif found and call.whole and found[0].outcome == "interrupted":
+            tally.accuse("missing", f"{name}, answered whole with {call.status}, has no complete row")
         elif found:
             for fault in _differences(call, found[0], tries[key]):
                 tally.accuse("wrong", f"{name}: {fault}")

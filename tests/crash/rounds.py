@@ -275,7 +275,7 @@ def table(tally: Tally, ways: Mapping[str, int], spilled: int, seconds: float) -
         ("calls answered whole", tally.answered),
         ("rows on record", tally.rows),
         ("tries that the upstream saw", tally.tries),
-        ("answered or begun, without a row", tally.missing),
+        ("answered without a complete row", tally.missing),
         ("duplicates", tally.duplicates),
         ("calls left open", tally.open),
         ("unrecorded tries", tally.unrecorded),
