@@ -94,6 +94,8 @@ class Gateway:
     ) -> None:
         if self.process.poll() is None:
             self.stop()
+        else:
+            self._buried()
 
     @property
     def log(self) -> str:
