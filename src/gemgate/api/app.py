@@ -35,11 +35,13 @@ def build(settings: Settings) -> Flask:
 
     @app.before_request
     def guard() -> Response | None:
+        """Turn pages of other sites away."""
         why = objection(request.method, request.headers, hosts)
         return problems.problem(403, "Forbidden", why) if why else None
 
     @app.after_request
     def harden(answer: Response) -> Response:
+        """Tell browsers to be strict."""
         answer.headers.setdefault("Content-Security-Policy", _POLICY)
         answer.headers.setdefault("X-Content-Type-Options", "nosniff")
         answer.headers.setdefault("Cache-Control", "no-store")
@@ -48,16 +50,19 @@ def build(settings: Settings) -> Flask:
     @app.get("/healthz")
     @role(Role.ANYONE)
     def healthz() -> Response:
+        """Whether the console runs."""
         return Response("ok\n", content_type="text/plain; charset=utf-8")
 
     @app.get("/api/v1/health")
     @role(Role.ANYONE)
     def api_health() -> Response:
+        """How gemgate is, in parts."""
         return jsonify(health(settings))
 
     @app.get("/")
     @role(Role.ANYONE)
     def page() -> str:
+        """Where the gateway is, for a browser."""
         return render_template_string(
             _PAGE, version=__version__, gateway=gateway_url(settings), simulated=settings.simulated
         )

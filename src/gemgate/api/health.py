@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import platform
 import sqlite3
 import ssl
@@ -18,10 +19,10 @@ _PATIENCE = 2.0
 
 
 def health(settings: Settings) -> dict[str, Any]:
-    """``status`` is ``ok`` when gateway and store answer, else ``degraded``; the parts say which and why."""
+    """``status`` is ``ok`` when gateway and store are well, else ``degraded``; the parts say which and why."""
     gateway = _gateway(settings)
     store = _store(settings)
-    up = gateway["reachable"] and store["up"]
+    up = gateway["well"] and store["up"]
     return {
         "status": "ok" if up else "degraded",
         "gateway": gateway,
@@ -67,9 +68,21 @@ def _gateway(settings: Settings) -> dict[str, Any]:
         link = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
     try:
         link.request("GET", "/healthz")
-        status = link.getresponse().status
+        answer = link.getresponse()
+        status, said = answer.status, _object(answer.read(65536))
     except (OSError, http.client.HTTPException) as error:
-        return {"url": url, "reachable": False, "reason": f"no answer: {type(error).__name__}"}
+        return {"url": url, "reachable": False, "well": False, "reason": f"no answer: {type(error).__name__}"}
     finally:
         link.close()
-    return {"url": url, "reachable": status == 200, "reason": "" if status == 200 else f"status {status}"}
+    # The gateway's own word on the store stands beside ours: it may be spilling while the file can be read.
+    well = status == 200 and said.get("status", "ok") == "ok"
+    reason = "" if well else f"status {status}, {said.get('status', 'no word')}"
+    return {"url": url, "reachable": True, "well": well, "reason": reason, "says": said}
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -29,6 +29,7 @@ def role(needed: Role) -> Callable[[View], View]:
     """Declare who may use a view."""
 
     def mark(view: View) -> View:
+        """Put the role on the view."""
         setattr(view, _MARK, needed)
         return view
 

@@ -48,6 +48,7 @@ def command(
         overrides.setdefault("console.port", 0)
 
     def read() -> Settings:
+        """The settings now, as this command line has them."""
         return load(config, os.environ, overrides)
 
     ctx.exit(serve(read, [str(only)] if only else [GATEWAY, CONSOLE], tell))

@@ -158,6 +158,7 @@ def choice(*words: str) -> Kind:
     """The kind whose values are these words."""
 
     def read(value: object) -> str:
+        """One of the words."""
         if value not in words:
             raise Unfit(f"Write one of these: {', '.join(words)}.")
         return str(value)

@@ -1,0 +1,84 @@
+"""The console as a process of its own: how it says that it is ready, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+OURS = ("GEMGATE_", "GEMINI_", "GOOGLE_")
+
+
+@contextlib.contextmanager
+def console(data: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """The process, with a pipe on its stdin as the supervisor holds one."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gemgate.api.process", "--data", str(data), *options],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={name: value for name, value in os.environ.items() if not name.startswith(OURS)},
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            assert pipe is not None
+            pipe.close()
+
+
+def port_of(process: subprocess.Popen[str]) -> int:
+    """The port in its first line."""
+    assert process.stdout is not None
+    said = json.loads(process.stdout.readline())
+    assert said["ready"] is True
+    return int(said["port"])
+
+
+def test_ready_means_that_it_answers(tmp_path: Path) -> None:
+    with console(tmp_path, "--port", "0") as process:
+        link = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=60)
+        with contextlib.closing(link):
+            link.request("GET", "/healthz")
+            answer = link.getresponse()
+            assert (answer.status, answer.read()) == (200, b"ok\n")
+
+
+def test_it_ends_when_its_parents_pipe_closes(tmp_path: Path) -> None:
+    with console(tmp_path, "--port", "0") as process:
+        port_of(process)
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_told(tmp_path: Path, number: signal.Signals) -> None:
+    with console(tmp_path, "--port", "0") as process:
+        port_of(process)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 0
+
+
+def test_a_port_in_use_and_a_bad_file_are_sentences(tmp_path: Path) -> None:
+    with console(tmp_path, "--port", "0") as process:
+        with console(tmp_path, "--port", str(port_of(process))) as other:
+            assert other.wait(timeout=60) == 1
+            assert other.stderr is not None
+            assert "cannot listen" in other.stderr.read()
+        (tmp_path / "gemgate.toml").write_text("[gateway]\nprot = 1\n", "utf-8")
+        with console(tmp_path, "--port", "0") as other:
+            assert other.wait(timeout=60) == 2
+            assert other.stderr is not None
+            assert "gateway.prot" in other.stderr.read()
