@@ -33,8 +33,8 @@ from gemgate.config.running import url_of
 from gemgate.core.call import mint
 from gemgate.core.errors import Refused
 from gemgate.gateway.desk import Desk
-from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.settle import charge
+from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.surface import Surface
 from gemgate.store import boots
 from gemgate.store.database import FILE, Database

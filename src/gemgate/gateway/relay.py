@@ -11,7 +11,7 @@ Laws:
 
 from __future__ import annotations
 
-from gemgate.core.call import Streaming, spell
+from gemgate.core.call import spell
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini import errors, verdict
 from gemgate.dialects.gemini.array import ArrayFeed
