@@ -26,7 +26,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-TRANSPORT = "gemini_simulator.transport"
+PROTOCOL = "gemini_simulator.protocol"
 
 
 class ClientGoneError(Exception):
@@ -106,15 +106,25 @@ class Exchange:
     async def answer(self) -> None:
         """The whole way of a request, every refusal in Google's shape."""
         try:
-            reply = await self.reply()
+            reply = await self.in_time(self.reply())
             await self.body.drain()
             await self.deliver(reply)
         except ClientGoneError:
             self.entry.line["aborted"] = True
         except wire.Cut:
-            self.transport().close()
+            self.hang_up(reset="reset" in self.faults)
         except ApiError as error:
             await self.refuse(error)
+
+    async def in_time(self, work: Awaitable[Reply | StreamReply]) -> Reply | StreamReply:
+        """The handler's answer within X-Server-Timeout (simulated seconds). Raises ApiError 504 after it."""
+        text, clock = self.headers.get("x-server-timeout", ""), self.world.clock
+        if not text.replace(".", "", 1).isdigit() or clock.instant:
+            return await work
+        try:
+            return await asyncio.wait_for(work, float(text) / clock.speed)
+        except TimeoutError:
+            raise ApiError(504, "Deadline expired before operation could complete.") from None
 
     async def refuse(self, error: ApiError) -> None:
         """Send an error; the OpenAI layer wraps its errors in an array of one."""
@@ -184,8 +194,7 @@ class Exchange:
             self.body = Replay(self.receive, self.entry, whole)
         await self.world.clock.sleep(seconds)
         if "reset" in struck:
-            wire.reset(self.transport())
-            raise ClientGoneError
+            raise wire.Cut
         if "half_headers" in struck:
             self.transport().write(
                 b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nVary: Ori"
@@ -269,8 +278,16 @@ class Exchange:
 
     def transport(self) -> asyncio.Transport:
         """The bare connection, for faults that no server would let through."""
-        transport: asyncio.Transport = self.scope[TRANSPORT]
+        transport: asyncio.Transport = self.scope[PROTOCOL].transport
         return transport
+
+    def hang_up(self, reset: bool = False) -> None:
+        """Break the connection; the server is told that nobody is there, so that it does not complain."""
+        self.scope[PROTOCOL].cycle.disconnected = True
+        if reset:
+            wire.reset(self.transport())
+        else:
+            self.transport().close()
 
 
 class Replay(Body):

@@ -15,19 +15,19 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gemini_simulator import catalog, control, faults
-from gemini_simulator.app import TRANSPORT, Simulator
+from gemini_simulator.app import PROTOCOL, Simulator
 from gemini_simulator.http import ApiError
 from gemini_simulator.world import Clock, World
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol that also shows the application its bare connection."""
+    """uvicorn's protocol that also shows itself to the application, which may break the connection."""
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        scope[TRANSPORT] = self.transport
+        scope[PROTOCOL] = self
 
 
 def read_script(path: Path | None) -> dict[str, Any]:

@@ -48,7 +48,12 @@ class Clock:
         if self.instant or seconds <= 0:
             await asyncio.sleep(0)
             return
-        await asyncio.sleep(seconds / self.speed)
+        end = time.monotonic() + seconds / self.speed
+        # A loop's timer rounds to milliseconds, which on a fast clock are seconds: look again after it.
+        left = end - time.monotonic()
+        while left > 0:
+            await asyncio.sleep(left)
+            left = end - time.monotonic()
 
     def rfc3339(self, offset: float = 0.0) -> str:
         """Now plus ``offset`` seconds in the form of protobuf's Timestamp in JSON."""
