@@ -2,8 +2,8 @@
 
 Laws:
 
-- a call answered whole has exactly one complete row: its own id, the status and outcome the client saw, the tokens the
-  answer named, and an attempt for every try;
+- a call answered whole has exactly one complete row: its own id, the status and outcome the client saw, the
+  tokens the answer named, and an attempt for every try;
 - a call whose answer began has exactly one row, and so has one whose end nobody received but whose try the
   upstream saw: every try that may cost money is on record;
 - no call has two rows, and no row is of a call that nobody made.

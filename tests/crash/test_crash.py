@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from tests.crash.judge import NOTHING, Key, Row, Tally, Told, judge, told
 from tests.crash.rounds import DECK, Rounds, faults_in, table
 from tests.crash.wire import Question, Seen

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.gateway.launch import DEMO_KEY, until
-
 from gemgate.store.verify import verify
+from tests.gateway.launch import DEMO_KEY, until
 
 SECONDS = 30.0
 CONFIG = """
