@@ -181,6 +181,24 @@ def test_garbage(data: bytes) -> None:
     assert observe(Reading.GENERATE, data).garbage
 
 
+def test_nulls_are_absent_fields() -> None:
+    got = seen(
+        Reading.GENERATE,
+        {
+            "candidates": [{"finishReason": "STOP", "content": {"parts": None}, "groundingMetadata": None}],
+            "usageMetadata": {"promptTokenCount": 4, "candidatesTokenCount": None},
+            "modelVersion": "m",
+            "responseId": None,
+            "error": None,
+        },
+    )
+    assert (got.usage, got.finish, got.model, got.parts) == (Usage(input=4), "STOP", "m", False)
+    error = {"error": {"code": 503, "message": None, "status": "UNAVAILABLE"}}
+    fault = seen(Reading.GENERATE, error).fault
+    assert fault is not None
+    assert (fault.code, json.loads(fault.raw)) == (503, error)
+
+
 def test_a_field_of_an_unexpected_type_does_not_hide_the_others() -> None:
     got = seen(
         Reading.GENERATE,

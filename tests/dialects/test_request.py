@@ -78,6 +78,16 @@ def test_generate_in_both_spellings(body: object) -> None:
     assert 19_000 < got.input_estimate < 19_500
 
 
+def test_nulls_are_absent_fields() -> None:
+    body = {
+        "contents": [{"parts": [{"text": "x", "inlineData": None}]}],
+        "tools": None,
+        "serviceTier": "flex",
+    }
+    got = asked("/v1/models/m:generateContent", body)
+    assert (got.tier, got.shape.turns) == ("flex", 1)
+
+
 def test_the_form_of_the_answer() -> None:
     path = "/v1/models/m:streamGenerateContent"
     assert asked(path, {}, alt="sse").streaming is Streaming.SSE

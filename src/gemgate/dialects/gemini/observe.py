@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from gemgate.core.meter import Fault, Seen
+from gemgate.dialects import nulls
 from gemgate.dialects.gemini import usage
 from gemgate.dialects.gemini.methods import Reading
 
@@ -154,10 +155,19 @@ _anything = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def observe(reading: Reading, data: bytes, name: str = "") -> Seen:
     """Read one event (``name`` is its SSE name) or a whole body. Never raises."""
+    reader = _READERS[reading]
     try:
-        return _READERS[reading](data, name)
+        return reader(data, name)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _otherwise(data)
+        pass
+    if b"null" in data:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            seen = reader(nulls.dropped(data), name)
+            if seen.fault is None:
+                return seen
+            # Whoever passes the fault on passes Google's own bytes.
+            return msgspec.structs.replace(seen, fault=msgspec.structs.replace(seen.fault, raw=data))
+    return _otherwise(data)
 
 
 def fault_in(data: bytes) -> Fault | None:

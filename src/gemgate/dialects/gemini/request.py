@@ -7,6 +7,7 @@ for Google to judge, with what could be read.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 
@@ -14,6 +15,7 @@ import msgspec
 
 from gemgate.core.call import Shape, Streaming
 from gemgate.core.errors import Refused
+from gemgate.dialects import nulls
 from gemgate.dialects.gemini.methods import Match, Reading
 
 
@@ -171,10 +173,14 @@ def read(match: Match, query: Mapping[str, str], body: bytes, headers: Mapping[s
         return Asked(
             model=match.model, streaming=_streaming(match, query, asked=query.get("stream") == "true")
         )
+    reader = _READERS.get(match.reading, _read_generate)
     try:
-        return _READERS.get(match.reading, _read_generate)(match, query, body)
+        return reader(match, query, body)
     except msgspec.ValidationError:
         _check_object(body)
+        if b"null" in body:
+            with contextlib.suppress(msgspec.DecodeError, RecursionError):
+                return reader(match, query, nulls.dropped(body))
         return _as_far_as_it_goes(match, query, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise _malformed(str(fault)) from None
