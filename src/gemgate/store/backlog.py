@@ -89,6 +89,7 @@ class Backlog:
         count, offset = 0, source.offset
 
         def work(conn: Connection) -> None:
+            """Apply frames until the slice is long enough."""
             nonlocal count, offset
             start = time.monotonic()
             while time.monotonic() - start < _HOLD:

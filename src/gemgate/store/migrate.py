@@ -63,6 +63,7 @@ def _engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def manual(raw: sqlite3.Connection, _record: object) -> None:
+        """Leave transactions to us."""
         # Python's sqlite3 would commit before each CREATE TABLE: a step must be whole or not at all.
         raw.isolation_level = None
 

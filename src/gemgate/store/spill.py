@@ -10,6 +10,7 @@ Laws:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import zlib
@@ -127,7 +128,12 @@ def path_of(data: Path, boot: bytes) -> Path:
 
 def left(data: Path) -> list[tuple[bytes, Path]]:
     """All spill files with their boots, oldest boot first."""
-    return [(bytes.fromhex(path.stem), path) for path in sorted((data / FOLDER).glob("*.spill"))]
+    found = []
+    for path in sorted((data / FOLDER).glob("*.spill")):
+        # Not everything that lies there need be ours.
+        with contextlib.suppress(ValueError):
+            found.append((bytes.fromhex(path.stem), path))
+    return found
 
 
 def reject(spill: Spill, frame: bytes) -> None:

@@ -75,6 +75,7 @@ class Writer:
         self._conn: Connection | None = None
         self._file = (0, 0)
         self._next_probe = 0.0
+        self._mute = False  # said already that the spill file fails
         self._behind: deque[Job] = deque()
         self._abandoned: list[Connection] = []
 
@@ -88,11 +89,22 @@ class Writer:
         ending = False
         while not ending:
             jobs, ending = self._next()
+            self._turn(jobs)
+        self._finish()
+
+    def _turn(self, jobs: Sequence[Job]) -> None:
+        """One turn of the thread. A fault of our own fails what is at hand: the thread must not die of it, for
+        every call waits for it."""
+        try:
             self._take(jobs)
             self._mend()
             if self.catch_up.is_set():
                 self._checkpoint()
-        self._finish()
+        except Exception as error:
+            log.exception("the writer thread met a fault of its own")
+            if self._conn is not None:
+                self._roll_back(self._conn)
+            self._release([(job.future, error) for job in jobs])
 
     def _next(self) -> tuple[list[Job], bool]:
         """What the queue holds, and whether the end was in it; waits when there is nothing else to do."""
@@ -227,9 +239,12 @@ class Writer:
         try:
             self.backlog.append(frames)
         except OSError as error:
-            log.error("the spill file cannot be written either: %s", error.strerror)
+            if not self._mute:
+                log.error("the spill file cannot be written either: %s", error.strerror)
+            self._mute = True
             self._release([(future, _record_down(error)) for future in futures])
         else:
+            self._mute = False
             self._release([(future, self._life.spilled) for future in futures])
 
     def _fall(self, fault: Fault) -> None:
