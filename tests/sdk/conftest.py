@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.gateway.launch import Gateway
 from tests.sdk.sides import CLOCK, Side, straight, through
 from tests.simulator.launch import Simulator

@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 from google.genai import types
+
 from tests.sdk.sides import Side
 from tests.sdk.talking import EMBEDDER, FLASH, OLDER, told
 

@@ -15,6 +15,7 @@ import httpx2
 from google import genai
 from google.genai import types
 from pydantic import BaseModel
+
 from tests.gateway.launch import DEMO_KEY, Gateway
 from tests.simulator.launch import Simulator
 

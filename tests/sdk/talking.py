@@ -8,6 +8,7 @@ from typing import Any
 from google import genai
 from google.genai import errors, types
 from pydantic import BaseModel
+
 from tests.sdk.sides import Side
 
 FLASH = "gemini-3.8-flash"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.sdk import keeping, talking
 from tests.sdk.sides import Side, Told, both
 
