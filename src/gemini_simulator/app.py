@@ -47,10 +47,12 @@ class Body:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
-            if not message.get("more_body", False):
-                self.complete.set()
             if message.get("body"):
                 self._entry.read(message["body"])
+            if not message.get("more_body", False):
+                self._entry.whole()
+                self.complete.set()
+            if message.get("body"):
                 yield message["body"]
 
     async def drain(self) -> None:

@@ -51,10 +51,14 @@ class Entry:
         self._digest.update(chunk)
         self.line["body_size"] += len(chunk)
 
+    def whole(self) -> None:
+        """Note that the body is complete."""
+        self.line["body_sha256"] = self._digest.hexdigest()
+
     def finish(self, status: int, file: Path | None) -> None:
         """Note the end, whichever it was; append the line to ``file`` when there is one."""
         self.line["status"] = self.line["status"] or status
-        self.line["body_sha256"] = self._digest.hexdigest()
+        self.whole()
         self.line["seconds"] = self._world.clock.now() - self.line["time"]
         self.line["finished"] = True
         if file is not None:

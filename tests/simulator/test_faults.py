@@ -12,10 +12,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from tests.simulator.client import KEY, ask, generate, prompt, stream
-from tests.simulator.launch import Simulator
 
 from gemini_simulator import faults
+from tests.simulator.client import KEY, ask, generate, prompt, stream
+from tests.simulator.launch import Simulator
 
 ERRORS = {name.replace("_", "-"): entry[0] for name, entry in faults.ERRORS.items()}
 ERRORS |= {name.replace("_", "-"): 429 for name in faults.QUOTAS}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.simulator.inventory import steps, walk
-from tests.simulator.launch import Simulator
 
 from gemini_simulator.routes import ROUTES, match
+from tests.simulator.inventory import steps, walk
+from tests.simulator.launch import Simulator
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta", "v1alpha"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from google.ai import generativelanguage_v1beta as google
 from google.protobuf import json_format
+
 from tests.simulator.client import ask, generate, prompt
 from tests.simulator.launch import Simulator
 

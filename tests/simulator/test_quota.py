@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.simulator.client import Answer, ask, prompt
-from tests.simulator.launch import Simulator
 
 from gemini_simulator.quota import spoken
+from tests.simulator.client import Answer, ask, prompt
+from tests.simulator.launch import Simulator
 
 START = 1_795_464_000.0  # 2026-11-23 20:00 UTC, noon in California
 SCRIPT = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tests.simulator.client import KEY, ask, generate, prompt
 from tests.simulator.launch import Simulator
 

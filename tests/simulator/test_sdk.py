@@ -8,6 +8,7 @@ import pytest
 from google import genai
 from google.genai import errors, types
 from pydantic import BaseModel
+
 from tests.simulator.client import KEY
 from tests.simulator.launch import Simulator
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from tests.simulator.client import ask, generate, prompt, stream
 from tests.simulator.launch import Simulator
 
