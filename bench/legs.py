@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from machine import Memory, memory_of, stolen_ticks
+from machine import Memory, memory_of, moment
 from servers import BUILD, BenchError, Cores, Server, program
 
 T = TypeVar("T")
@@ -55,14 +55,16 @@ class Leg:
 class Field:
     """Where the legs run: the folder with bodies, the cores, and what was seen on the way.
 
-    ``answered`` counts each server's answers; ``stolen`` has, for each leg, the share of the machine's time that
-    its host took away (%): where it is high, times belong to the host and not to the server.
+    ``servers`` are the ids of all that we started. ``answered`` counts each server's answers; ``disturbed`` has,
+    for each leg, the shares of the machine's time (%) that its host and foreign processes took: where they are
+    high, times are not the server's own.
     """
 
     folder: Path
     cores: Cores
+    servers: tuple[int, ...] = ()
     answered: dict[str, int] = field(default_factory=dict)
-    stolen: list[float] = field(default_factory=list)
+    disturbed: list[tuple[float, float]] = field(default_factory=list)
 
     def body(self) -> Path:
         """The request, about 1 KB, as a file."""
@@ -112,7 +114,7 @@ def _load(ground: Field, server: Server, mode: str, options: dict[str, object]) 
             command += ["--header", f"{name}: {value}"]
     for pid in server.pids:
         command += ["--watch", str(pid)]
-    stolen, ticks = stolen_ticks()
+    before = moment(ground.servers)
     process = subprocess.Popen(
         ground.cores.wrap(ground.cores.rest, command),
         stdout=subprocess.PIPE,
@@ -133,8 +135,7 @@ def _load(ground: Field, server: Server, mode: str, options: dict[str, object]) 
         process.wait()
     if process.returncode != 0:
         raise BenchError(f"load on {server.name}: {err.strip()}")
-    stolen_after, ticks_after = stolen_ticks()
-    ground.stolen.append(100 * (stolen_after - stolen) / max(1, ticks_after - ticks))
+    ground.disturbed.append(before.disturbance(moment(ground.servers)))
     leg = read_leg(out)
     ground.count(server, leg.answered)
     return leg, most

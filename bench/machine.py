@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,13 +86,34 @@ def peak_rss(pids: Sequence[int]) -> float:
     return sum(marks) * 1024 / 1e6
 
 
-def stolen_ticks() -> tuple[int, int]:
-    """Ticks in which the host ran something else on our cores, and all ticks, since the machine started."""
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """CPU seconds since the machine started: of all cores, spent in processes, taken by the host, spent by us."""
+
+    cores: float
+    processes: float
+    stolen: float
+    ours: float
+
+    def disturbance(self, later: Moment) -> tuple[float, float]:
+        """Shares of the time from here to ``later`` (%): taken by the host, and by processes not ours."""
+        span = max(later.cores - self.cores, 1e-9)
+        foreign = (later.processes - self.processes) - (later.ours - self.ours)
+        return 100 * (later.stolen - self.stolen) / span, max(0.0, 100 * foreign / span)
+
+
+def moment(pids: Sequence[int]) -> Moment:
+    """Now. Ours are this process, its children that have ended, and ``pids``. Raises OSError when one is gone."""
     first = (PROC / "stat").read_text().partition("\n")[0]
-    ticks = [
-        int(word) for word in first.split()[1:9]
-    ]  # the guest columns after these are counted in "user" too
-    return ticks[7], sum(ticks)
+    # Of the columns user nice system idle iowait irq softirq steal; what follows is counted in "user" too.
+    ticks = [int(word) / os.sysconf("SC_CLK_TCK") for word in first.split()[1:9]]
+    ours = sum(
+        time.clock_gettime((~pid << 3) | 2) for pid in pids
+    )  # the kernel's name of a process's CPU clock
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        used = resource.getrusage(who)
+        ours += used.ru_utime + used.ru_stime
+    return Moment(sum(ticks), sum(ticks[:3]), ticks[7], ours)
 
 
 def _said(command: Sequence[str]) -> str:

@@ -223,12 +223,13 @@ def recorded(bench: Bench) -> None:
 
 
 def disturbance(bench: Bench) -> None:
-    """How much of the time the machine's own host took away: none of it is the servers' doing."""
-    shares = bench.ground.stolen
-    if shares:
-        note = f"up to {max(shares):.2g} in one leg; above 1 or so, times are the host's"
-        bench.figures.append(Figure("time taken by the machine's host", "%", median(shares), note=note))
-    bench.legs["stolen_percent"] = shares
+    """How much of the machine's time went to others during the legs: none of it is the servers' doing."""
+    for place, who in ((0, "the machine's host"), (1, "other processes")):
+        shares = [leg[place] for leg in bench.ground.disturbed]
+        if shares:
+            note = f"up to {max(shares):.1f} in one leg"
+            bench.figures.append(Figure(f"time taken by {who}", "%", median(shares), note=note))
+    bench.legs["disturbed_percent"] = bench.ground.disturbed
 
 
 def _database(bench: Bench) -> str:

@@ -83,7 +83,8 @@ def measure(asked: argparse.Namespace, folder: Path) -> Bench:
             measured = replace(measured, name="gateway")
         else:
             measured = stack.enter_context(gateway(folder / "gateway", cores, google.port))
-        bench = Bench(Field(folder, cores), measured, reference, extent)
+        servers = (*google.pids, *reference.pids, *measured.pids)
+        bench = Bench(Field(folder, cores, servers), measured, reference, extent)
         parts = [asked.only] if asked.only else list(NULL_PARTS if asked.null else PARTS)
         for name in parts:
             print(f"… {name}", file=sys.stderr, flush=True)

@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
 # Shaped like a Google key; no such key exists.
 FAKE_KEY = "AIza" + "BenchmarkOnly".ljust(35, "0")
-START_LIMIT = 30.0
+START_LIMIT = 60.0
 STOP_LIMIT = 20.0
 
 
@@ -93,13 +93,13 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def _process(
-    command: Sequence[str], log: Path, env: dict[str, str] | None = None
+    command: Sequence[str], log: Path, env: dict[str, str] | None = None, *, heard: bool = False
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """A process whose words go to the log; with ``heard`` those on stdout come to us."""
     try:
         with log.open("wb") as sink:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=sink, env=env
-            )
+            out = subprocess.PIPE if heard else sink
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=sink, env=env)
     except FileNotFoundError as error:
         raise BenchError(f"{error.filename} is not installed") from None
     try:
@@ -133,7 +133,7 @@ def _tail(log: Path) -> str:
 def upstream(folder: Path, cores: Cores, interval_ms: int, events: int) -> Iterator[Server]:
     """The fake Google: unary answers, streams of ``events`` at the interval, a sink for uploads."""
     command = [str(BUILD / "upstream"), "--interval-ms", str(interval_ms), "--events", str(events)]
-    with _process(cores.wrap(cores.rest, command), folder / "upstream.log") as process:
+    with _process(cores.wrap(cores.rest, command), folder / "upstream.log", heard=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from legs import in_turn, wrk_figures
-from machine import parent_of
+from machine import Moment, parent_of
 from profiling import shares
 from report import Figure, compared, content, failed
 from servers import BenchError
@@ -92,3 +92,8 @@ def test_a_profile_counts_a_recursive_function_once() -> None:
     assert total == 10
     assert (own["read"], own["walk"], own["loop"]) == (3, 2, 5)
     assert (within["walk"], within["loop"]) == (5, 10)
+
+
+def test_time_that_others_took_is_told_apart() -> None:
+    start, end = Moment(100, 40, 1, 10), Moment(110, 46, 1.5, 14)
+    assert start.disturbance(end) == (5.0, 20.0)
