@@ -20,7 +20,7 @@ from sampled import ask, assumed, change, findings, identity, intent, record
 
 from gemgate.core.call import Intent
 from gemgate.core.errors import Refused
-from gemgate.store import boots, ledger, operations, spill
+from gemgate.store import boots, connection, ledger, operations, spill
 from gemgate.store.connection import Connection
 from gemgate.store.database import FILE, Database, Kept, Settings
 
@@ -414,3 +414,51 @@ async def test_a_reader_that_never_ends_does_not_stop_the_writer(data: Path) -> 
     assert other.execute("SELECT count(*) FROM calls").fetchone() == (0,)
     other.close()
     assert len(calls(data)) == 50
+
+
+async def test_a_log_that_grew_is_carried_over_and_shrinks(data: Path) -> None:
+    async with opened(data) as database:
+        await database.run(
+            lambda conn: conn.execute("CREATE TABLE junk AS SELECT zeroblob(24000000) AS filler")
+        )
+        wal = data / (FILE + "-wal")
+        assert _size(wal) > 24_000_000
+        async with asyncio.timeout(60):
+            while _size(wal) > connection.WAL_KEPT:
+                await settled(database, 1)
+        assert database.health().up
+    assert findings(data) == []
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+async def test_a_living_gateway_leaves_signs_of_life(data: Path) -> None:
+    async with opened(data) as database:
+        lock = data / "boots" / f"{database.boot.id.hex()}.lock"
+        os.utime(lock, (0, 0))
+        async with asyncio.timeout(60):
+            while boots.last_seen(data, database.boot.id) == 0:
+                await settled(database, 1)
+        assert boots.alive(data, database.boot.id)
+
+
+async def test_reading_beside_the_writer_leaves_its_locks_alone(data: Path) -> None:
+    """Another program that comes and goes finds the log in use, although we too came and went."""
+    async with opened(data) as database:
+        await settled(database, 1)
+        findings(data)
+        calls(data)
+        with locked(data):
+            pass
+        assert _size(data / (FILE + "-wal")) > 0
+        done = await settled(database, 1)
+        assert calls(data)[-1] == done[0].call_id
+
+
+def test_what_is_spilled_comes_back_as_it_was() -> None:
+    one = intent(identity())
+    moved = ledger.NextTry(finished=record(one).attempts[0], opened=one)
+    for op, value in ((ledger.open_tries, one), (ledger.next_try, moved), (ledger.settle, record(one))):
+        assert operations.decode(operations.encode(op, value)) == (op, value)

@@ -24,6 +24,7 @@ from gemgate.store.names import Names
 Durability = Literal["process", "power"]
 SLICE: Final = 0.020
 READ: Final = 2.0
+WAL_KEPT: Final = 16 * 1024 * 1024
 _STEPS: Final = 2_000  # virtual machine steps between looks at the clock, about 50 µs
 
 
@@ -75,6 +76,8 @@ def writer(path: Path, durability: Durability = "process") -> Connection:
             conn.execute("PRAGMA journal_mode = WAL")
         conn.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
         conn.execute("PRAGMA wal_autocheckpoint = 0")
+        # A log that once grew (a long reader) gives its room back when it begins anew.
+        conn.execute(f"PRAGMA journal_size_limit = {WAL_KEPT}")
         conn.execute("PRAGMA cache_size = -8192")
         conn.execute("PRAGMA temp_store = MEMORY")
     except sqlite3.Error:
