@@ -16,7 +16,9 @@ class Kind(enum.StrEnum):
     OK = "ok"  # an answer, whole
     BUSY = "busy"  # heals by itself: a minute window, an overload, a passing fault
     SPENT = "spent"  # this target has nothing left for long: a day's quota, limit 0, prepaid money gone
-    BROKEN = "broken"  # the upstream failed: no connection, garbage, empty answer, stall before the first event
+    BROKEN = (
+        "broken"  # the upstream failed: no connection, garbage, empty answer, stall before the first event
+    )
     REFUSED = "refused"  # the request itself was at fault; no other try would help
     CUT = "cut"  # the answer began and did not end
     CANCELLED = "cancelled"  # the client left

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from typing import IO
 
 from gemgate.core.errors import Refused
+from gemgate.gateway.exchange import Exchange
 
 PIECE = 256 * 1024
 
@@ -49,13 +50,22 @@ class Body:
 EMPTY = Body(b"", 0)
 
 
-async def read_whole(chunks: AsyncIterator[bytes], cap: int, spool: int) -> Body:
-    """Read a body to its end. Raises Refused 413 above ``cap`` bytes."""
+async def read_whole(exchange: Exchange, cap: int, spool: int) -> Body:
+    """Read a request's body to its end. Raises Refused 413 above ``cap`` bytes, ClientGone."""
+    chunk, more = await exchange.piece()
+    size = len(chunk)
+    if not more and size <= spool and size <= cap:
+        return Body(chunk, size)
+    return await _collected(exchange, chunk, cap, spool)
+
+
+async def _collected(exchange: Exchange, chunk: bytes, cap: int, spool: int) -> Body:
     parts: list[bytes] = []
     size = 0
     file: IO[bytes] | None = None
+    more = True
     try:
-        async for chunk in chunks:
+        while True:
             size += len(chunk)
             if size > cap:
                 raise too_large(cap)
@@ -67,12 +77,15 @@ async def read_whole(chunks: AsyncIterator[bytes], cap: int, spool: int) -> Body
                 parts.append(chunk)
             else:
                 file.write(chunk)
+            if not more:
+                break
+            chunk, more = await exchange.piece()
     except BaseException:
         if file is not None:
             file.close()
         raise
     if file is None:
-        return Body(parts[0] if len(parts) == 1 else b"".join(parts), size)
+        return Body(b"".join(parts), size)
     file.flush()
     return Body(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), size, file)
 

@@ -31,6 +31,7 @@ class Exchange:
         "fields",
         "first_byte_at",
         "headers",
+        "left",
         "path",
         "query",
         "raw_path",
@@ -54,6 +55,7 @@ class Exchange:
         self.query, self.client_key = scrub(scope["query_string"])
         self.started = False
         self.completed = False
+        self.left = False
         self.received = 0
         self.sent = 0
         self.first_byte_at = 0
@@ -82,17 +84,23 @@ class Exchange:
         """ASGI's receive; after the body it waits for the client's hang-up."""
         return await self._receive()
 
+    async def piece(self) -> tuple[bytes, bool]:
+        """The next piece of the request's body, and whether more is to come. Raises ClientGone."""
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.left = True
+            raise ClientGone
+        body: bytes = message.get("body", b"")
+        self.received += len(body)
+        return body, message.get("more_body", False)
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The request's body as it arrives. Raises ClientGone when the client leaves in the middle."""
-        while True:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            if body := message.get("body", b""):
-                self.received += len(body)
+        more = True
+        while more:
+            body, more = await self.piece()
+            if body:
                 yield body
-            if not message.get("more_body", False):
-                return
 
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head."""

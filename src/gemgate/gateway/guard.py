@@ -7,11 +7,12 @@ origin is on the allow-list. Programs send none of these headers and are not aff
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
 from gemgate.core.errors import Refused
 
+MOST_HOSTS = 64
 LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 
 
@@ -30,10 +31,22 @@ class Guard:
     def __init__(self, bound: str, allowed: Iterable[str], origins: Iterable[str]) -> None:
         self._hosts = LOCAL | {bound.lower()} | {name.lower() for name in allowed}
         self._origins = frozenset(origin.rstrip("/").lower() for origin in origins)
+        self._programs: set[bytes] = set()  # Host headers that passed, as they came
         self._any_address = bound in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
-    def check(self, host: str, origin: str, site: str) -> None:
+    def check(self, headers: Mapping[bytes, bytes]) -> None:
         """Raise Refused 403/421 when a browser was led here by a page that is not ours."""
+        raw = headers.get(b"host", b"")
+        if raw in self._programs and b"origin" not in headers and b"sec-fetch-site" not in headers:
+            return
+        host, origin, site = (
+            headers.get(name, b"").decode("latin-1") for name in (b"host", b"origin", b"sec-fetch-site")
+        )
+        self._check(host, origin, site)
+        if len(self._programs) < MOST_HOSTS:
+            self._programs.add(raw)
+
+    def _check(self, host: str, origin: str, site: str) -> None:
         name = host_name(host)
         if host and name not in self._hosts and not (self._any_address and _is_address(name)):
             raise Refused(

@@ -17,20 +17,27 @@ ConsoleUrl = Callable[[], str]
 OWN = frozenset({"/", "/healthz", "/favicon.ico"})
 
 
-async def own(exchange: Exchange, desk: Desk, console_url: ConsoleUrl) -> bool:
-    """Answer one of our own pages. False when the request is a call."""
-    preflight = exchange.verb == "OPTIONS" and b"access-control-request-method" in exchange.fields
-    if exchange.path not in OWN and not preflight:
-        return False
+def ours(exchange: Exchange) -> bool:
+    """Whether the request is for one of our own pages, and so no call."""
+    return exchange.path in OWN or _is_preflight(exchange)
+
+
+def _is_preflight(exchange: Exchange) -> bool:
+    return exchange.verb == "OPTIONS" and b"access-control-request-method" in exchange.fields
+
+
+async def answer(exchange: Exchange, desk: Desk, console_url: ConsoleUrl) -> None:
+    """Answer one of our own pages."""
     async for _ in exchange.chunks():
         pass
     origin = exchange.header(b"origin")
     try:
-        desk.snapshot.guard.check(exchange.header(b"host"), origin, "")
+        # A link on any page may lead here: only where the page itself reads the answer is its origin sent.
+        desk.snapshot.guard.check({**exchange.fields, b"sec-fetch-site": b""})
     except Refused as refused:
         await exchange.answer(refused.status, JSON, errors.render(errors.from_refused(refused)))
-        return True
-    if preflight:
+        return
+    if _is_preflight(exchange):
         await _preflight(exchange, origin)
     elif exchange.path == "/healthz":
         await _health(exchange, desk)
@@ -42,7 +49,6 @@ async def own(exchange: Exchange, desk: Desk, console_url: ConsoleUrl) -> bool:
         )
     else:
         await exchange.answer(404, [], b"")
-    return True
 
 
 async def _preflight(exchange: Exchange, origin: str) -> None:

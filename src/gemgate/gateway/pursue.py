@@ -12,10 +12,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from time import time_ns
 
 import msgspec
 
-from gemgate.core import pursuit
+from gemgate.core import pacific, pursuit
 from gemgate.core.call import Intent, Streaming
 from gemgate.core.meter import Meter
 from gemgate.core.routing import Plan, Target
@@ -26,6 +27,7 @@ from gemgate.dialects.gemini.stream import Tap
 from gemgate.dialects.sse import TooLong
 from gemgate.gateway import wiring
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.exchange import ClientGone
 from gemgate.gateway.headers import Headers, downward
 from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.store import ledger
@@ -80,6 +82,8 @@ async def attempt(target: Target, ticket: Ticket, desk: Desk) -> Answer:
     except TransportFault as fault:
         if reply is not None:
             reply.close()
+        if ticket.exchange.left:
+            raise ClientGone from None  # the break was the client's own
         answer = Answer(_uncommitted(fault.verdict), 0, [], b"")
     except BaseException:
         if reply is not None:
@@ -95,6 +99,14 @@ def _uncommitted(found: Verdict) -> Verdict:
     if found.kind is not Kind.CUT:
         return found
     return msgspec.structs.replace(found, kind=Kind.BROKEN, status=found.status or 502, billed=True)
+
+
+def _until_midnight(found: Verdict) -> Verdict:
+    """A daily quota comes back at midnight in California; the delay that Google names for it is often wrong."""
+    if found.reason != "quota_day" or found.retry_after:
+        return found
+    now = time_ns() // 1000
+    return msgspec.structs.replace(found, retry_after=(pacific.next_midnight(now) - now) / 1_000_000)
 
 
 def _intent(trial: Trial, ticket: Ticket, desk: Desk) -> Intent:
@@ -147,12 +159,12 @@ async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
 def _judge_whole(reply: Reply, body: bytes, trial: Trial, ticket: Ticket) -> Verdict:
     plain = decoded(reply.headers, body)
     if reply.status >= 400:
-        return verdict.judge_error(reply.status, plain)
+        return _until_midnight(verdict.judge_error(reply.status, plain))
     match = ticket.match
     if match is not None and match.generating:
         trial.meter = Meter()
         trial.meter.add(observe.observe(match.reading, plain, ""))
-        return verdict.judge_answer(trial.meter, whole=True)
+        return _uncommitted(verdict.judge_answer(trial.meter, whole=True))
     if wiring.is_page(reply):
         return Verdict(
             kind=Kind.BROKEN,

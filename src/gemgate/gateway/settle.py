@@ -11,9 +11,8 @@ Laws:
 
 from __future__ import annotations
 
-import asyncio
 from time import perf_counter_ns
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -41,17 +40,8 @@ async def settle(ticket: Ticket, desk: Desk) -> None:
     ticket.vigil.disarm()
     if ticket.outcome is None:
         ticket.abandon(Outcome.INTERRUPTED, 0, "interrupted")
-    await _kept(desk.db.write(ledger.settle, record(ticket, desk)))
-
-
-async def _kept(writing: Any) -> None:
-    """Wait for the commit even when this task is cancelled meanwhile, then pass the cancellation on."""
-    task = asyncio.ensure_future(writing)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
+    # From here on only a shutdown cancels; the writer then still commits what it was handed.
+    await desk.db.write(ledger.settle, record(ticket, desk))
 
 
 def record(ticket: Ticket, desk: Desk) -> Record:
@@ -168,6 +158,10 @@ def charge(snapshot: Snapshot, intent: Intent, usage: Usage) -> Cost:
 # Methods that cost money by units that their answers do not count: their rows show `unpriced`, never 0.
 UNMETERED = frozenset(
     {
+        "models.generateAnswer",
+        "models.generateMessage",
+        "models.generateText",
+        "tunedModels.generateText",
         "models.predict",
         "models.predictLongRunning",
         "models.batchGenerateContent",

@@ -48,9 +48,10 @@ class Surface:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one request."""
         exchange = Exchange(scope, receive, send)
-        if await pages.own(exchange, self.desk, self.console_url):
-            return
-        await self.call(exchange)
+        if pages.ours(exchange):
+            await pages.answer(exchange, self.desk, self.console_url)
+        else:
+            await self.call(exchange)
 
     async def call(self, exchange: Exchange) -> None:
         """One call: guard, read, plan, pursue, relay; and the row, whatever came of it."""
@@ -88,12 +89,8 @@ class Surface:
         exchange, desk = ticket.exchange, self.desk
         ticket.match = match = methods.match(exchange.verb, exchange.raw_path)
         ticket.client = program(exchange.fields.get(b"user-agent", b""))
-        ticket.snapshot.guard.check(
-            exchange.header(b"host"), exchange.header(b"origin"), exchange.header(b"sec-fetch-site")
-        )
-        if (match is not None and match.reading is Reading.LIVE) or exchange.header(
-            b"upgrade"
-        ).lower() == "websocket":
+        ticket.snapshot.guard.check(exchange.fields)
+        if (match is not None and match.reading is Reading.LIVE) or b"upgrade" in exchange.fields:
             raise LIVE
         await self._read(ticket)
         plan = routing.plan(
@@ -112,15 +109,14 @@ class Surface:
         if match is not None and match.inspected:
             if length is not None and length > limits.max_body:
                 raise too_large(limits.max_body)
-            ticket.body = await read_whole(exchange.chunks(), limits.max_body, limits.spool_above)
+            ticket.body = await read_whole(exchange, limits.max_body, limits.spool_above)
             ticket.vigil.arm()
-            coding = {"content-encoding": exchange.header(b"content-encoding") or "identity"}
+            coding = {"content-encoding": exchange.header(b"content-encoding")}
             # A body in a file reads like bytes; nothing of it is kept.
             view = cast(bytes, ticket.body.view)
             ticket.asked = request.read(match, fields(exchange.query), view, coding)
         elif not exchange.has_body:
-            async for _ in exchange.chunks():
-                pass
+            await exchange.piece()
             ticket.vigil.arm()
 
     async def _refuse(self, ticket: Ticket, refused: Refused) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import partial
 from time import perf_counter_ns as now
 
@@ -48,9 +49,16 @@ def wire(target: Target, ticket: Ticket, desk: Desk) -> tuple[Wire, str]:
     if asked is not None:
         _give_body(request, ticket.body)
     elif exchange.has_body:
-        request.body = exchange.chunks()
+        request.body = _passed_on(ticket)
         request.length = exchange.length
     return request, label
+
+
+async def _passed_on(ticket: Ticket) -> AsyncIterator[bytes]:
+    """A body that streams through; once it is through, the client's hang-up is watched for."""
+    async for chunk in ticket.exchange.chunks():
+        yield chunk
+    ticket.vigil.arm()
 
 
 def _give_body(request: Wire, body: Body) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +23,6 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
-from gemgate.core.errors import Refused
 from gemgate.core.verdict import Kind, Scope, Verdict
 
 SKIP_AUTO = (hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE)
@@ -133,7 +133,7 @@ class AioUpstream:
         try:
             response = await self._session.request(
                 wire.verb,
-                URL(base + wire.target, encoded=True),
+                _url(base, wire.target),
                 data=wire.body,
                 headers=headers,
                 allow_redirects=False,
@@ -145,6 +145,11 @@ class AioUpstream:
     async def close(self) -> None:
         """Close the session and its connections."""
         await self._session.close()
+
+
+@lru_cache(maxsize=1024)
+def _url(base: str, target: str) -> URL:
+    return URL(base + target, encoded=True)
 
 
 def verdict_of(error: Exception, *, began: bool) -> Verdict:
@@ -171,10 +176,3 @@ def verdict_of(error: Exception, *, began: bool) -> Verdict:
     return Verdict(
         kind=Kind.BROKEN, status=502, reason=reason, message=message, scope=Scope.UPSTREAM, billed=billed
     )
-
-
-class ClientBodyFault(Refused):
-    """The client's own body broke off while it was being passed on."""
-
-    def __init__(self) -> None:
-        super().__init__(400, "BODY_TRUNCATED", "The request's body ended before its announced length.")
