@@ -10,6 +10,7 @@ import pytest
 from google.ai import generativelanguage_v1beta as google
 from google.longrunning import operations_pb2
 from google.protobuf import json_format
+
 from tests.simulator.client import ask, prompt
 from tests.simulator.launch import Simulator
 

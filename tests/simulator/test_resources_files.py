@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from google.ai import generativelanguage_v1beta as google
 from google.protobuf import json_format
+
 from tests.simulator.client import Answer, ask
 from tests.simulator.launch import Simulator
 

@@ -15,6 +15,7 @@ from google.genai._gaos.types.interactions.interactionsseevent import (
     _INTERACTION_SSE_EVENT_VARIANTS as EVENT_TYPES,
 )
 from pydantic import BaseModel, TypeAdapter
+
 from tests.simulator.client import KEY, Answer, ask
 from tests.simulator.launch import Simulator
 
@@ -201,6 +202,18 @@ def test_a_stream_is_resumed_after_an_event(simulator: Simulator) -> None:
     assert told(ask(simulator.url, path)) == events
     assert told(ask(simulator.url, f"{path}&last_event_id={middle}")) == events[len(events) // 2 + 1 :]
     assert ask(simulator.url, f"{path}&last_event_id=nonsense").status == 400
+
+
+def test_a_stream_that_breaks_leaves_a_cancelled_interaction(simulator: Simulator) -> None:
+    path = "/v1/interactions"
+    body = {"model": MODEL, "input": "Tell me about rivers.", "stream": True}
+    broken = ask(simulator.url, path, body, headers={"x-simulate": "cut-after=3"})
+    assert broken.broken
+    first = json.loads(broken.body.decode().split("\r\n")[1].removeprefix("data: "))
+    own = f"{path}/{first['interaction']['id']}"
+    # The stream of a reader ends when the interaction has ended, so the state below is the last one.
+    ask(simulator.url, f"{own}?stream=true")
+    assert whole(ask(simulator.url, own))["status"] == "cancelled"
 
 
 def test_background_work_is_read_later(simulator: Simulator) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from tests.simulator.client import Answer, ask, generate, prompt
 from tests.simulator.launch import Simulator
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from google import genai
 from google.genai import errors, types
+
 from tests.simulator.client import ask
 from tests.simulator.launch import Simulator
 

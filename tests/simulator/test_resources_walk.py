@@ -21,6 +21,7 @@ from google.genai._gaos.types.voices.voice_output import VoiceOutput
 from google.genai._gaos.types.webhooks.webhook import Webhook
 from google.protobuf import json_format
 from pydantic import BaseModel
+
 from tests.simulator.client import ask, prompt
 from tests.simulator.launch import Simulator
 

@@ -21,6 +21,7 @@ from gemini_simulator.resources.naming import (
     resource_name,
 )
 from gemini_simulator.resources.paging import page
+from gemini_simulator.resources.shapes import hold
 from gemini_simulator.resources.times import timestamp
 
 Objects = dict[str, dict[str, Any]]
@@ -36,12 +37,13 @@ def _as_it_is(_: Request, item: dict[str, Any]) -> dict[str, Any]:
 class Collection:
     """How one kind of resource behaves.
 
-    ``kind`` is both the last word of the list's path and the field that holds the list, unless ``listed_as``
-    says otherwise; ``finish`` adds what Google adds at creation; ``show`` is what a reader sees now.
+    ``fields`` are the names and shapes of what a body may say. ``kind`` is both the last word of the list's
+    path and the field that holds the list, unless ``listed_as`` says otherwise. ``finish`` adds what Google adds
+    at creation; ``show`` is what a reader sees now.
     """
 
     kind: str
-    fields: frozenset[str]
+    fields: dict[str, Any]
     required: tuple[str, ...] = ()
     changeable: frozenset[str] = frozenset()
     family: Literal["name", "id"] = "name"
@@ -114,7 +116,8 @@ def accept(collection: Collection, raw: dict[str, Any]) -> dict[str, Any]:
     if collection.wrapper and isinstance(body.get(collection.wrapper), dict):
         inner: dict[str, Any] = body[collection.wrapper]
         body = camel_fields(inner) if collection.family == "name" else dict(inner)
-    refuse_unknown(body, collection.fields | {"name", "id", *collection.times}, collection.wrapper)
+    refuse_unknown(body, {*collection.fields, "name", "id", *collection.times}, collection.wrapper)
+    hold(body, {**collection.fields, "name": str, "id": str})
     require(body, collection.required, type_name(collection.kind))
     return {name: value for name, value in body.items() if name not in collection.times}
 
@@ -128,7 +131,8 @@ def type_name(kind: str) -> str:
 def change(request: Request, collection: Collection, item: dict[str, Any], raw: dict[str, Any]) -> None:
     """Apply a PATCH under its update mask. Raises ApiError 400 for fields that cannot change."""
     body = camel_fields(raw) if collection.family == "name" else dict(raw)
-    refuse_unknown(body, collection.fields | {"name", "id", *collection.times})
+    refuse_unknown(body, {*collection.fields, "name", "id", *collection.times})
+    hold(body, collection.fields)
     mask_text = request.query.get("updateMask") or request.query.get("update_mask") or ""
     mask = [part.strip() for part in mask_text.split(",") if part.strip()]
     if collection.family == "name":
@@ -148,15 +152,15 @@ def change(request: Request, collection: Collection, item: dict[str, Any], raw: 
 def handlers(collection: Collection, method: str, verbs: tuple[str, ...]) -> dict[str, Handler]:
     """Handlers ``{method}.{verb}`` for the verbs asked: create, get, list, patch or update, delete."""
 
-    async def create(request: Request) -> Reply:
+    async def _create(request: Request) -> Reply:
         parent_exists(request)
         body = accept(collection, await request.json())
         return Reply(collection.show(request, add(request, collection, resource_name(request), body)))
 
-    async def get(request: Request) -> Reply:
+    async def _get(request: Request) -> Reply:
         return Reply(collection.show(request, find(request, collection, resource_name(request))))
 
-    async def list_(request: Request) -> Reply:
+    async def _list(request: Request) -> Reply:
         parent_exists(request)
         items = children(request, collection, resource_name(request))
         chosen, token = page(request, items, collection.default_page, collection.most_page)
@@ -169,24 +173,24 @@ def handlers(collection: Collection, method: str, verbs: tuple[str, ...]) -> dic
             answer["nextPageToken" if collection.family == "name" else "next_page_token"] = token
         return Reply(answer)
 
-    async def patch(request: Request) -> Reply:
+    async def _patch(request: Request) -> Reply:
         item = find(request, collection, resource_name(request))
         change(request, collection, item, await request.json())
         return Reply(collection.show(request, item))
 
-    async def delete(request: Request) -> Reply:
+    async def _delete(request: Request) -> Reply:
         name = resource_name(request)
         find(request, collection, name)
         remove(request, name)
         return Reply({})
 
     made: dict[str, Handler] = {
-        "create": create,
-        "get": get,
-        "list": list_,
-        "patch": patch,
-        "update": patch,
-        "delete": delete,
+        "create": _create,
+        "get": _get,
+        "list": _list,
+        "patch": _patch,
+        "update": _patch,
+        "delete": _delete,
     }
     return {f"{method}.{verb}": made[verb] for verb in verbs}
 

@@ -12,7 +12,7 @@ from gemini_simulator.resources.paging import page
 from gemini_simulator.resources.platform import TRIGGERS
 from gemini_simulator.resources.times import timestamp
 
-EXECUTIONS = Collection(kind="executions", fields=frozenset(), family="id", id_prefix="run-")
+EXECUTIONS = Collection(kind="executions", fields={}, family="id", id_prefix="run-")
 
 
 def _now(request: Request, item: dict[str, Any]) -> dict[str, Any]:

@@ -158,8 +158,8 @@ def _tools(tools: list[Any]) -> list[dict[str, Any]]:
 def _choice(choice: Any) -> dict[str, Any]:
     if isinstance(choice, str):
         return {"mode": choice.upper()}
-    allowed = choice.get("allowed_tools", {})
-    made: dict[str, Any] = {"mode": str(allowed.get("mode", "auto")).upper()}
+    allowed = choice.get("allowed_tools") or {}
+    made: dict[str, Any] = {"mode": str(allowed.get("mode") or "auto").upper()}
     if allowed.get("tools"):
         made["allowedFunctionNames"] = allowed["tools"]
     return made
@@ -183,7 +183,7 @@ def _generation(body: Mapping[str, Any]) -> dict[str, Any]:
         config["responseModalities"] = [str(name).upper() for name in body["response_modalities"]]
     formats = body.get("response_format") or []
     for form in formats if isinstance(formats, list) else [formats]:
-        if form.get("type", "text") == "text":
+        if (form.get("type") or "text") == "text":
             config["responseMimeType"] = form.get("mime_type") or "application/json"
             if form.get("schema"):
                 config["responseJsonSchema"] = form["schema"]

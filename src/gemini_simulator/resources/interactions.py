@@ -19,6 +19,7 @@ from gemini_simulator.resources.answering import put
 from gemini_simulator.resources.interaction_events import Event, Narrator
 from gemini_simulator.resources.interaction_input import Content, contents_of, generate_body
 from gemini_simulator.resources.naming import asked_for, not_found, refuse_unknown, require, resource_name
+from gemini_simulator.resources.shapes import INTERACTION, hold
 from gemini_simulator.resources.times import whole_seconds
 from gemini_simulator.world import World
 
@@ -95,6 +96,7 @@ def open_record(request: Request, body: dict[str, Any]) -> tuple[Record, Asked]:
     Raises ApiError as Google does: 400, 403, 404, 429.
     """
     refuse_unknown(body, FIELDS)
+    hold(body, INTERACTION)
     require(body, ("input",), "CreateInteractionRequest")
     model = _generating_model(request, body)
     if body.get("background") and body.get("store") is False:
@@ -212,13 +214,14 @@ async def follow(record: Record, start: int) -> AsyncIterator[Event]:
         await grown.wait()
 
 
-def _stream(events: AsyncIterator[Event], headers: dict[str, str] | None = None) -> StreamReply:
-    async def chunks() -> AsyncIterator[bytes]:
-        async for event in events:
-            yield f"event: {event['event_type']}\r\n".encode() + wire.event(event)
-        yield b"event: done\r\ndata: [DONE]\r\n\r\n"
+async def _framed(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    async for event in events:
+        yield f"event: {event['event_type']}\r\n".encode() + wire.event(event)
+    yield b"event: done\r\ndata: [DONE]\r\n\r\n"
 
-    return StreamReply(chunks(), headers=headers or {})
+
+def _stream(events: AsyncIterator[Event], headers: dict[str, str] | None = None) -> StreamReply:
+    return StreamReply(_framed(events), headers=headers or {})
 
 
 def _find(request: Request, interaction_id: str) -> Record:

@@ -10,6 +10,7 @@ import msgspec
 from gemini_simulator.catalog import Model
 from gemini_simulator.http import ApiError
 from gemini_simulator.resources.naming import refuse_unknown, require
+from gemini_simulator.resources.shapes import CHAT, hold
 
 FIELDS = {
     "model", "messages", "stream", "stream_options", "tools", "tool_choice", "response_format", "reasoning_effort",
@@ -24,6 +25,7 @@ Part = dict[str, Any]
 def generate_body(body: dict[str, Any], model: Model) -> dict[str, Any]:
     """The generateContent body for a chat request to ``model``. Raises ApiError 400."""
     refuse_unknown(body, FIELDS)
+    hold(body, CHAT)
     require(body, ("messages",), "ChatCompletionRequest")
     made = _turns(body["messages"])
     config = _config(body)
@@ -88,13 +90,13 @@ def _parts(content: Any) -> list[Part]:
     for item in content if isinstance(content, list) else []:
         kind = item.get("type")
         if kind == "text":
-            parts.append({"text": item["text"]})
+            parts.append({"text": item.get("text") or ""})
         elif kind == "image_url":
             parts.append(_image(str((item.get("image_url") or {}).get("url", ""))))
         elif kind == "input_audio":
-            audio = item["input_audio"]
-            mime = f"audio/{audio.get('format', 'wav')}"
-            parts.append({"inlineData": {"mimeType": mime, "data": audio["data"]}})
+            audio = item.get("input_audio") or {}
+            mime = f"audio/{audio.get('format') or 'wav'}"
+            parts.append({"inlineData": {"mimeType": mime, "data": audio.get("data") or ""}})
         else:
             raise ApiError(400, f"Invalid content part type: {kind!r}.")
     return parts
@@ -111,7 +113,7 @@ def _spoken(message: dict[str, Any], names: dict[str, str]) -> list[Part]:
     parts = _parts(message.get("content")) if message.get("content") else []
     for call in message.get("tool_calls") or []:
         function = call.get("function") or {}
-        names[call.get("id", "")] = function.get("name", "")
+        names[call.get("id") or ""] = function.get("name") or ""
         try:
             arguments = msgspec.json.decode(function.get("arguments") or "{}")
         except msgspec.DecodeError as error:
@@ -160,7 +162,7 @@ def _declaration(tool: Any) -> dict[str, Any]:
 
 def _choice(choice: Any) -> dict[str, Any]:
     if isinstance(choice, dict):
-        return {"mode": "ANY", "allowedFunctionNames": [choice.get("function", {}).get("name", "")]}
+        return {"mode": "ANY", "allowedFunctionNames": [(choice.get("function") or {}).get("name") or ""]}
     modes = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
     if choice not in modes:
         raise ApiError(400, f"Invalid value at 'tool_choice': {choice!r}.")
@@ -181,7 +183,7 @@ def _config(body: dict[str, Any]) -> dict[str, Any]:
     if form.get("type") in ("json_object", "json_schema"):
         config["responseMimeType"] = "application/json"
     if form.get("type") == "json_schema":
-        config["responseJsonSchema"] = form["json_schema"].get("schema", {})
+        config["responseJsonSchema"] = (form.get("json_schema") or {}).get("schema") or {}
     return config
 
 

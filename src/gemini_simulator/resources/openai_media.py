@@ -19,6 +19,7 @@ from gemini_simulator.resources.batches import PENDING_SECONDS, RUNNING_SECONDS
 from gemini_simulator.resources.files import add_file, check_file
 from gemini_simulator.resources.naming import HOST, not_found, refuse_unknown, require, text_of
 from gemini_simulator.resources.openai_chat import completion, prepare
+from gemini_simulator.resources.shapes import hold
 from gemini_simulator.resources.times import work_time
 from gemini_simulator.resources.uploads import Blob, split_multipart
 from gemini_simulator.resources.videos import RENDERING_SECONDS, render
@@ -41,6 +42,7 @@ async def embed(request: Request) -> Reply:
     form = body.get("encoding_format", "float")
     if form not in ("float", "base64"):
         raise ApiError(400, f"Invalid value at 'encoding_format': {form!r}.")
+    hold(body, {"dimensions": int})
     total = sum(tokens.of_text(text) for text in texts)
     quota.admit(request.world, request.project, model, total)
     data = []

@@ -28,6 +28,13 @@ CREDENTIAL_SECRETS = {
     "oauth2": ("client_id", "client_secret", "refresh_token", "token_url"),
     "environment_variable": ("value", "injection_location"),
 }
+CREDENTIAL_TEXTS = (
+    "token", "header_name", "prefix", "client_id", "client_secret", "refresh_token", "token_url", "value",
+)  # fmt: skip
+VOICE_TEXTS = (
+    "accent", "context", "description", "display_name", "gender", "language_code", "model", "persona", "pitch",
+    "region_code",
+)  # fmt: skip
 _TIMES = ("create_time", "update_time")
 
 
@@ -89,26 +96,27 @@ def _webhook(request: Request, item: dict[str, Any]) -> dict[str, Any]:
 
 AGENTS = Collection(
     kind="agents",
-    fields=frozenset(
-        {"agent_config", "base_agent", "base_environment", "description", "system_instruction", "tools"}
-    ),
+    fields={
+        "agent_config": dict,
+        "base_agent": str,
+        "base_environment": (str, dict),
+        "description": str,
+        "system_instruction": str,
+        "tools": [{"type": str}],
+    },
     family="id",
     id_prefix="agent-",
 )
 CREDENTIALS = Collection(
     kind="credentials",
-    fields=frozenset(
-        {
-            "type", "token", "header_name", "prefix", "client_id", "client_secret", "refresh_token", "token_url",
-            "scopes", "injection_location", "value", "trusted_domains",
-        }
-    ),
-    changeable=frozenset(
-        {
-            "token", "header_name", "prefix", "client_id", "client_secret", "refresh_token", "token_url", "scopes",
-            "injection_location", "value", "trusted_domains",
-        }
-    ),
+    fields={
+        "type": str,
+        "injection_location": object,
+        "scopes": [str],
+        "trusted_domains": [str],
+        **dict.fromkeys(CREDENTIAL_TEXTS, str),
+    },
+    changeable=frozenset({"injection_location", "scopes", "trusted_domains", *CREDENTIAL_TEXTS}),
     required=("type",),
     family="id",
     id_prefix="cred-",
@@ -118,19 +126,23 @@ CREDENTIALS = Collection(
 )  # fmt: skip
 ENVIRONMENTS = Collection(
     kind="environments",
-    fields=frozenset({"from_environment", "network", "sources"}),
+    fields={"from_environment": str, "network": object, "sources": list},
     family="id",
     id_prefix="env-",
     finish=_environment,
 )
 TRIGGERS = Collection(
     kind="triggers",
-    fields=frozenset(
-        {
-            "interaction", "schedule", "time_zone", "display_name", "environment_id",
-            "execution_timeout_seconds", "max_consecutive_failures", "status",
-        }
-    ),
+    fields={
+        "interaction": dict,
+        "schedule": str,
+        "time_zone": str,
+        "display_name": str,
+        "environment_id": str,
+        "execution_timeout_seconds": int,
+        "max_consecutive_failures": int,
+        "status": str,
+    },
     required=("interaction", "schedule", "time_zone"),
     changeable=frozenset({"display_name", "status"}),
     family="id",
@@ -140,12 +152,13 @@ TRIGGERS = Collection(
 )  # fmt: skip
 VOICES = Collection(
     kind="voices",
-    fields=frozenset(
-        {
-            "type", "accent", "context", "description", "display_name", "gender", "language_code", "model",
-            "persona", "pitch", "prompted", "region_code", "replicated", "sample_audio",
-        }
-    ),
+    fields={
+        "type": str,
+        "prompted": {"input": str, "base_voice": str},
+        "replicated": dict,
+        "sample_audio": dict,
+        **dict.fromkeys(VOICE_TEXTS, str),
+    },
     wrapper="voice",
     family="id",
     id_prefix="voice-",
@@ -153,7 +166,7 @@ VOICES = Collection(
 )  # fmt: skip
 WEBHOOKS = Collection(
     kind="webhooks",
-    fields=frozenset({"subscribed_events", "uri", "state"}),
+    fields={"subscribed_events": [str], "uri": str, "state": str},
     required=("uri", "subscribed_events"),
     changeable=frozenset({"name", "state", "subscribed_events", "uri"}),
     family="id",

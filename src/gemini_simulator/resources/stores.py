@@ -48,7 +48,7 @@ def _document_now(request: Request, item: dict[str, Any]) -> dict[str, Any]:
 
 STORES = Collection(
     kind="fileSearchStores",
-    fields=frozenset({"displayName", "embeddingModel"}),
+    fields={"displayName": str, "embeddingModel": str},
     id_prefix="store-",
     most_page=20,
     times=("createTime", "updateTime"),
@@ -57,7 +57,7 @@ STORES = Collection(
 )
 DOCUMENTS = Collection(
     kind="documents",
-    fields=frozenset({"displayName", "customMetadata"}),
+    fields={"displayName": str, "customMetadata": list},
     most_page=20,
     show=_document_now,
 )

@@ -7,7 +7,7 @@ from typing import Any
 from gemini_simulator.http import ApiError, Handler, Reply, Request
 from gemini_simulator.resources import operations
 from gemini_simulator.resources.collection import Collection, accept, add, children, find, handlers
-from gemini_simulator.resources.naming import camel_fields, refuse_unknown, require, resource_name
+from gemini_simulator.resources.naming import camel_fields, object_of, refuse_unknown, require, resource_name
 from gemini_simulator.resources.operations import Operation
 from gemini_simulator.resources.times import timestamp
 
@@ -42,7 +42,7 @@ def _tuned_now(request: Request, item: dict[str, Any]) -> dict[str, Any]:
 
 CORPORA = Collection(
     kind="corpora",
-    fields=frozenset({"displayName"}),
+    fields={"displayName": str},
     changeable=frozenset({"displayName"}),
     id_prefix="corpus-",
     times=("createTime", "updateTime"),
@@ -50,19 +50,33 @@ CORPORA = Collection(
 )
 PERMISSIONS = Collection(
     kind="permissions",
-    fields=frozenset({"granteeType", "emailAddress", "role"}),
+    fields={"granteeType": str, "emailAddress": str, "role": str},
     changeable=frozenset({"role"}),
     id_prefix="p",
     finish=_permission,
 )
 TUNED = Collection(
     kind="tunedModels",
-    fields=frozenset(
-        {
-            "displayName", "description", "temperature", "topP", "topK", "tunedModelSource", "baseModel",
-            "tuningTask", "readerProjectNumbers", "state",
-        }
-    ),
+    fields={
+        "displayName": str,
+        "description": str,
+        "temperature": float,
+        "topP": float,
+        "topK": int,
+        "baseModel": str,
+        "tunedModelSource": {"baseModel": str, "tunedModel": str},
+        "tuningTask": {
+            "trainingData": dict,
+            "hyperparameters": {
+                "batchSize": int,
+                "epochCount": int,
+                "learningRate": float,
+                "learningRateMultiplier": float,
+            },
+        },
+        "readerProjectNumbers": list,
+        "state": str,
+    },
     changeable=frozenset({"displayName", "description", "temperature", "topP", "topK", "readerProjectNumbers"}),
     id_prefix="tuned-",
     times=("createTime", "updateTime"),
@@ -82,7 +96,7 @@ async def create_tuned(request: Request) -> Reply:
     if asked:
         body["name"] = asked
     now = request.world.clock.now()
-    task = camel_fields(body["tuningTask"])
+    task = camel_fields(object_of(body, "tuningTask"))
     # Google keeps the training data to itself: it is input only.
     task.pop("trainingData", None)
     body["tuningTask"] = {"startTime": timestamp(now), **task}

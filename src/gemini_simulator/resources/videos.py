@@ -12,6 +12,7 @@ from gemini_simulator.resources import operations
 from gemini_simulator.resources.files import add_file
 from gemini_simulator.resources.naming import HOST, camel_fields, refuse_unknown
 from gemini_simulator.resources.operations import Operation
+from gemini_simulator.resources.shapes import hold
 from gemini_simulator.resources.uploads import Blob
 from gemini_simulator.world import Project, World
 
@@ -41,7 +42,8 @@ def _prompts(body: dict[str, Any]) -> tuple[list[str], int]:
     instances = body.get("instances")
     if not isinstance(instances, list) or not instances:
         raise ApiError(400, "* PredictLongRunningRequest.instances: instances is required.\n")
-    prompts = [str(item.get("prompt", "")) for item in instances if isinstance(item, dict)]
+    hold(body, {"instances": [{"prompt": str}], "parameters": dict})
+    prompts = [str(item.get("prompt") or "") for item in instances]
     if not any(prompts) and not any("image" in item or "video" in item for item in instances):
         raise ApiError(400, "A prompt, an image or a video is required.")
     parameters = body.get("parameters") or {}
