@@ -142,6 +142,7 @@ def test_the_database_is_looked_at(tmp_path: Path) -> None:
     code, text = doctor(tmp_path)
     assert code == 0
     assert "it can be written" in text
+    assert "it can be read; no calls yet" in text
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     code, text = doctor(tmp_path)

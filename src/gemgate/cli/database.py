@@ -7,14 +7,16 @@ import sqlite3
 from pathlib import Path
 
 from gemgate.cli.checks import Finding, Level
-from gemgate.store import version
-from gemgate.store.connection import sliced, visitor
+from gemgate.cli.shown import moment
+from gemgate.store import reports, version
+from gemgate.store.connection import reader, reading, sliced, visitor
+from gemgate.store.reports import Filter
 
 _NAME = "database"
 
 
 def look(path: Path) -> list[Finding]:
-    """One finding, or two: what the file is, and whether it takes rows."""
+    """What the file is, whether its calls can be read, and whether it takes rows."""
     try:
         schema = version.found(path)
         if schema is None:
@@ -29,7 +31,23 @@ def look(path: Path) -> list[Finding]:
     if due:
         remedy = "Nothing to do: `gemgate serve` brings it up to date."
         found = Finding(Level.WARN, _NAME, f"schema {schema} is older than this gemgate's", remedy)
-    return [found, _writable(path)]
+        return [found, _writable(path)]
+    return [found, _readable(path), _writable(path)]
+
+
+def _readable(path: Path) -> Finding:
+    try:
+        with contextlib.closing(reader(path)) as conn, reading(conn):
+            newest = reports.newest(conn, Filter(), 1)
+    except (sqlite3.Error, OSError) as error:
+        remedy = "Run `gemgate verify`, and restore a backup if the file is damaged."
+        return Finding(Level.FAIL, _NAME, f"its calls cannot be read: {error}", remedy)
+    last = (
+        f"the newest call is number {newest[0].seq}, of {moment(newest[0].received_at)}"
+        if newest
+        else "no calls yet"
+    )
+    return Finding(Level.OK, _NAME, f"it can be read; {last}")
 
 
 def _writable(path: Path) -> Finding:

@@ -27,7 +27,7 @@ def command(ctx: click.Context, /, data: Path | None, config: Path | None, as_js
     """
     settings = settings_of(config, data)
     with opened(settings) as conn:
-        calls = reports.latest(conn)
+        newest = reports.latest(conn)
         found = verify(conn, settings.data)
     for one in found:
         text = json.dumps(one._asdict()) if as_json else plain(f"{one.kind:<10} {one.where}: {one.what}")
@@ -36,5 +36,5 @@ def command(ctx: click.Context, /, data: Path | None, config: Path | None, as_js
         more = "at least " if len(found) >= MOST else ""
         click.echo(f"The record does not hold: {more}{len(found)} faults.", err=True)
     elif not as_json:
-        click.echo(f"The record holds: the file is whole, and every sum of its {calls} calls is true.")
+        click.echo(f"The record holds: the file is whole, and every sum up to call number {newest} is true.")
     ctx.exit(1 if found else 0)
