@@ -6,7 +6,8 @@ Laws:
   tokens the answer named, and an attempt for every try;
 - a call whose answer began has exactly one row, and so has one whose end nobody received but whose try the
   upstream saw: every try that may cost money is on record;
-- no call has two rows, and no row is of a call that nobody made.
+- no call has two rows, and no row is of a call that nobody made;
+- a call asked after another was answered whole stands behind it in the record, however it got there.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ class Told:
     whole: bool
     outcome: str
     tokens: tuple[int, ...] | None
+    asked: int = 0
+    ended: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +100,16 @@ def told(seen: Seen) -> Told:
             events = _events(seen) if seen.status < 400 else []
         except ValueError:
             # A whole answer that nobody can read: no outcome of the record will match.
-            return Told(form, seen.call_id, seen.status, seen.tries, True, "unreadable", None)
-        outcome = _outcome(seen.status, events)
+            outcome, events = "unreadable", []
+        outcome = outcome or _outcome(seen.status, events)
         usage = [event["usageMetadata"] for event in events if "usageMetadata" in event]
         if usage:
             tokens = tuple(int(usage[-1].get(name, 0)) for name in TOKENS)
         elif outcome == "ok":
             tokens = NOTHING
-    return Told(form, seen.call_id, seen.status, seen.tries, seen.whole, outcome, tokens)
+    return Told(
+        form, seen.call_id, seen.status, seen.tries, seen.whole, outcome, tokens, seen.asked, seen.ended
+    )
 
 
 def _events(seen: Seen) -> list[dict[str, Any]]:
@@ -146,6 +151,22 @@ def judge(
             tally.accuse("unrecorded", f"{name} was tried {tries[key]} times and has no row")
     for key in rows.keys() - calls.keys():
         tally.accuse("wrong", f"round {key[0]}, call {key[1]}: a row of a call that nobody made")
+
+
+def judge_order(calls: Mapping[Key, Told], rows: Mapping[Key, Sequence[Row]], tally: Tally) -> None:
+    """Compare the order of one round's rows with that of its calls."""
+    moments: list[tuple[int, bool, Key]] = []
+    for key, call in calls.items():
+        moments.append((call.asked, False, key))
+        if call.whole:
+            moments.append((call.ended, True, key))
+    highest, holder = 0, (0, 0)
+    for _, ended, key in sorted(moments):
+        seq = max((row.seq for row in rows.get(key, ())), default=0)
+        if ended and seq > highest:
+            highest, holder = seq, key
+        elif not ended and 0 < seq < highest:
+            tally.accuse("wrong", f"call {key} was asked after {holder} was answered and stands before it")
 
 
 def _differences(call: Told, row: Row, tries: int) -> Iterable[str]:

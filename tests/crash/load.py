@@ -94,6 +94,7 @@ class Load:
         self._source = source
         self._clients = clients
         self._ending = asyncio.Event()
+        self._moments = itertools.count(1)
 
     async def run(self, acts: list[tuple[float, Callable[[], None]]]) -> None:
         """Ask, and do each of ``acts`` at its second; the last of them ends the gateway.
@@ -119,7 +120,7 @@ class Load:
     async def _client(self) -> None:
         connection: Connection | None = None
         while not self._ending.is_set():
-            seen = Seen(next(self._source))
+            seen = Seen(next(self._source), asked=next(self._moments))
             self.seen.append(seen)
             try:
                 connection = connection or await asyncio.open_connection("127.0.0.1", self._port)
@@ -138,7 +139,9 @@ class Load:
         data = request(seen.question, agent(self._round, seen.question.number))
         try:
             async with asyncio.timeout(seen.question.leave):
-                return await ask(connection, data, seen)
+                reusable = await ask(connection, data, seen)
+                seen.ended = next(self._moments)
+                return reusable
         except TimeoutError:
             seen.left = True
         except (OSError, asyncio.IncompleteReadError):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.crash.judge import Key, Row, Tally, Told, judge, told
+from tests.crash.judge import Key, Row, Tally, Told, judge, judge_order, told
 from tests.crash.load import Load, questions, unmark
 from tests.crash.victim import ROWS, SECONDS, Victim
 from tests.gateway.launch import until
@@ -176,6 +176,7 @@ class Rounds:
             self._last = row.seq
         rows = {key: rows for key, rows in self.rows.items() if key[0] == number}
         judge(calls, rows, self.tries, tally := Tally())
+        judge_order(calls, rows, tally)
         self.tally.rounds += 1
         self._add(tally)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.judge import NOTHING, Key, Row, Tally, Told, judge, told
+from tests.crash.judge import NOTHING, Key, Row, Tally, Told, judge, judge_order, told
 from tests.crash.rounds import DECK, Rounds, faults_in, table
 from tests.crash.wire import Question, Seen
 
@@ -85,6 +85,16 @@ def test_a_call_that_died_may_have_any_outcome_but_one_row() -> None:
     call = replace(CALL, whole=False, outcome="", tokens=None)
     assert judged(call, [replace(ROW, outcome="interrupted", status=0, tokens=NOTHING)]).clean
     assert judged(call, [ROW, replace(ROW, seq=2)]).duplicates == 1
+
+
+def test_the_judge_knows_the_order_of_calls() -> None:
+    first, second = replace(CALL, asked=1, ended=2), replace(CALL, asked=3, ended=5)
+    beside = replace(CALL, asked=4, ended=6)
+    calls = {(3, 1): first, (3, 2): second, (3, 3): beside}
+    for seqs, wrong in {(1, 2, 3): 0, (1, 3, 2): 0, (2, 1, 3): 1, (3, 1, 2): 2}.items():
+        rows = {(3, at): [replace(ROW, seq=seq)] for at, seq in enumerate(seqs, 1)}
+        judge_order(calls, rows, tally := Tally())
+        assert tally.wrong == wrong == len(tally.accusations)
 
 
 def seen(form: str, path: str, body: bytes, status: int = 200, whole: bool = True) -> Seen:

@@ -27,7 +27,11 @@ class Question:
 
 @dataclass(slots=True)
 class Seen:
-    """What the client has received so far of one answer."""
+    """What the client has received so far of one answer.
+
+    ``asked`` and ``ended`` are moments of the load's own order of things: who ended before another was asked has
+    the lower number.
+    """
 
     question: Question
     status: int = 0
@@ -36,6 +40,8 @@ class Seen:
     whole: bool = False
     left: bool = False
     body: bytearray = field(default_factory=bytearray)
+    asked: int = 0
+    ended: int = 0
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
