@@ -35,6 +35,7 @@ log = logging.getLogger("gemgate.store")
 
 PATIENCE: Final = 0.250  # seconds from the oldest value's enqueueing to the spill file
 _BATCH: Final = 1_000  # values in one commit at most
+_SLICE: Final = 0.025  # seconds that others may hold the lock, with some to spare
 _PROBE: Final = 0.100  # seconds between looks at a store that is down
 
 
@@ -180,8 +181,9 @@ class Writer:
         self.last_commit = (time.perf_counter_ns() - start) // 1000
         return None if self._same_file() else Fault.GONE
 
-    def _transact_now(self, work: Callable[[Connection], object]) -> Fault | Exception | None:
-        return self._transact(work, time.monotonic() + _PROBE)
+    def _transact_soon(self, work: Callable[[Connection], object]) -> Fault | Exception | None:
+        """With the patience for one slice of somebody else's; none while down, since values wait behind us."""
+        return self._transact(work, time.monotonic() + (_SLICE if self.fault is None else 0.0))
 
     def _begin(self, conn: Connection, deadline: float) -> Fault | None:
         """Take the write lock, with our own short retry up to the deadline."""
@@ -267,7 +269,7 @@ class Writer:
                 return
             self._look()
         elif self.backlog.pending:
-            fault = self.backlog.move(self._transact_now)
+            fault = self.backlog.move(self._transact_soon)
             if fault is not None:
                 self._fall(fault)
         if self.fault is not None or not self.backlog.pending:
@@ -285,9 +287,9 @@ class Writer:
         except sqlite3.Error as error:
             fault = diagnose(error) or Fault.IO
         else:
-            fault = self._transact_now(self._register)
+            fault = self._transact_soon(self._register)
             if fault is None and self.backlog.pending:
-                fault = self.backlog.move(self._transact_now)
+                fault = self.backlog.move(self._transact_soon)
         if fault is not None:
             self._fall(fault if isinstance(fault, Fault) else Fault.IO)
         elif self.fault is not None:
@@ -347,7 +349,7 @@ class Writer:
             self._mend()
         if self.fault is None:
             now = time.time_ns() // 1000
-            self._transact_now(lambda conn: boots.end(conn, self._life.boot.id, now))
+            self._transact_soon(lambda conn: boots.end(conn, self._life.boot.id, now))
         self.fault = Fault.CLOSED
         self._drop()
         self.backlog.close()
