@@ -100,6 +100,19 @@ def test_a_reload_takes_what_holds_and_a_key_is_in_no_argument(tmp_path: Path) -
         assert KEY not in "\n".join(one.lines)
 
 
+def test_a_first_configuration_is_noticed_while_the_simulator_runs(tmp_path: Path) -> None:
+    with served(tmp_path, *FREE) as one:
+        one.until("use it")
+        fresh = one.data / "gemgate.toml.new"
+        fresh.write_text("[upstream]\nstall_timeout = 9\n", "utf-8")
+        fresh.rename(one.data / "gemgate.toml")
+        one.until("is reloaded")
+        fresh.write_text(f'[[project]]\nname = "a"\nkey = "{KEY}"\n', "utf-8")
+        fresh.rename(one.data / "gemgate.toml")
+        assert KEY not in one.until("restart `gemgate serve`")
+        assert call(one) == 200
+
+
 def test_a_clients_own_key_never_meets_the_simulator(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path, upstream=Upstream(credentials="client"))
     found = roles(settings, ["gateway", "console"], 1)

@@ -25,7 +25,7 @@ from gemgate import __version__
 from gemgate.app import ports
 from gemgate.app.child import Child
 from gemgate.app.plan import CONSOLE, GATEWAY, SIMULATOR, STEADY, Role, banner, pause
-from gemgate.config import ConfigError, Settings
+from gemgate.config import FILE_NAME, ConfigError, Settings
 from gemgate.config.running import remove_running, write_running
 
 _WATCHED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -35,13 +35,13 @@ _MARGIN = 5.0  # seconds that a child gets beyond its drain before it is killed
 Stamp = tuple[int, int, int] | None
 
 
-def stamp(path: Path | None) -> Stamp:
+def stamp(path: Path) -> Stamp:
     """What changes when the file does; None when there is none."""
     try:
-        found = path.stat() if path else None
+        found = path.stat()
     except OSError:
         return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @contextlib.contextmanager
@@ -80,7 +80,9 @@ class Supervisor:
         self._announced = False
         self._stopping = False
         self._code = 0
-        self._seen = stamp(settings.source)
+        # Where there is no file yet, one may come: `gemgate init` and an editor, while the simulator runs.
+        self._watched = settings.source or settings.data / FILE_NAME
+        self._seen = stamp(self._watched)
         self._look_at = 0.0
 
     def run(self) -> int:
@@ -119,7 +121,7 @@ class Supervisor:
             self._tend(role, now)
         if not self._stopping and now >= self._look_at:
             self._look_at = now + _LOOK
-            found = stamp(self._settings.source)
+            found = stamp(self._watched)
             if found is not None and found != self._seen:
                 self._seen = found
                 self._refresh()
