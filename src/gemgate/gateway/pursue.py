@@ -10,7 +10,6 @@ Laws:
 from __future__ import annotations
 
 import zlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from time import time_ns
 
@@ -40,14 +39,13 @@ PASSED_CAP = 1 << 20
 
 @dataclass(slots=True)
 class Answer:
-    """An answer that may be given to the client. With ``chunks`` more of the body is to come after ``body``."""
+    """An answer that may be given to the client. With ``reply`` more of the body is to come after ``body``."""
 
     verdict: Verdict
     status: int
     headers: Headers
     body: bytes
     reply: Reply | None = None
-    chunks: AsyncIterator[bytes] | None = None
     tap: Tap | None = None
 
 
@@ -142,15 +140,14 @@ async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
     parts: list[bytes] = []
     size = 0
     cap = JUDGED_CAP if judged or reply.status >= 400 else PASSED_CAP
-    chunks = reply.chunks()
-    async for chunk in chunks:
+    while chunk := await reply.read():
         parts.append(chunk)
         size += len(chunk)
         trial.response_bytes += len(chunk)
         ticket.vigil.beat()
         if size > cap:
             ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
-            return Answer(ok, reply.status, headers, b"".join(parts), reply, chunks)
+            return Answer(ok, reply.status, headers, b"".join(parts), reply)
     reply.close()
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     return Answer(_judge_whole(reply, body, trial, ticket), reply.status, headers, body)
@@ -180,10 +177,9 @@ async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Tic
     """Read a stream until it has said something and judge that: nothing is committed before."""
     tap = wiring.tap(ticket)
     trial.meter = tap.meter
-    chunks = reply.chunks()
     ready: list[bytes] = []
     try:
-        async for chunk in chunks:
+        while chunk := await reply.read():
             trial.response_bytes += len(chunk)
             ready.append(tap.feed(chunk))
             ticket.vigil.beat()
@@ -191,7 +187,7 @@ async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Tic
                 break
             if _has_begun(tap, ticket):
                 ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
-                return Answer(ok, reply.status, headers, b"".join(ready), reply, chunks, tap)
+                return Answer(ok, reply.status, headers, b"".join(ready), reply, tap)
         else:
             tap.close()
     except TooLong:

@@ -57,7 +57,8 @@ async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
 
 async def _through(answer: Answer, ticket: Ticket, desk: Desk) -> None:
     """A large answer that is not judged passes piece by piece; the last piece waits for the row."""
-    assert answer.chunks is not None
+    reply = answer.reply
+    assert reply is not None
     exchange, trial = ticket.exchange, ticket.trial
     assert trial is not None
     await exchange.start(answer.status, marked(answer.headers, ticket, answer.verdict))
@@ -66,7 +67,7 @@ async def _through(answer: Answer, ticket: Ticket, desk: Desk) -> None:
     found = answer.verdict
     try:
         with ticket.vigil.limit("stall_timeout", stall) as vigil:
-            async for chunk in answer.chunks:
+            while chunk := await reply.read():
                 vigil.pause()
                 trial.response_bytes += len(chunk)
                 await exchange.write(last)
@@ -83,7 +84,8 @@ async def _through(answer: Answer, ticket: Ticket, desk: Desk) -> None:
 
 
 async def _stream(answer: Answer, tap: Tap, ticket: Ticket, desk: Desk) -> None:
-    assert answer.chunks is not None
+    reply = answer.reply
+    assert reply is not None
     exchange, trial = ticket.exchange, ticket.trial
     assert trial is not None
     await exchange.start(answer.status, marked(answer.headers, ticket, answer.verdict))
@@ -92,7 +94,7 @@ async def _stream(answer: Answer, tap: Tap, ticket: Ticket, desk: Desk) -> None:
     found: Verdict | None = None
     try:
         with ticket.vigil.limit("stall_timeout", ticket.snapshot.settings.upstream.stall_timeout) as vigil:
-            async for chunk in answer.chunks:
+            while chunk := await reply.read():
                 trial.response_bytes += len(chunk)
                 ready = tap.feed(chunk)
                 if ready:

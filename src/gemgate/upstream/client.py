@@ -54,8 +54,8 @@ class Reply(Protocol):
     status: int
     headers: list[tuple[bytes, bytes]]
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises TransportFault when it breaks."""
+    async def read(self) -> bytes:
+        """The next piece of the body as it arrives; empty at its end. Raises TransportFault when it breaks."""
         ...
 
     def close(self) -> None:
@@ -85,12 +85,10 @@ class AioReply:
         self.status = response.status
         self.headers = [(name.lower(), value) for name, value in response.raw_headers]
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The body in the pieces in which it came in."""
-        content = self._response.content
+    async def read(self) -> bytes:
+        """The next piece of the body as it came in; empty at its end. Raises TransportFault."""
         try:
-            while chunk := await content.readany():
-                yield chunk
+            return await self._response.content.readany()
         except (aiohttp.ClientError, OSError, EOFError) as error:
             raise TransportFault(verdict_of(error, began=True)) from None
 
