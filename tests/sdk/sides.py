@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import httpx
 import httpx2
 from google import genai
 from google.genai import types
@@ -275,6 +276,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set):
         return [plain(item) for item in value]
     return value
+
+
+def raw(verb: str, url: str, **settings: Any) -> httpx.Response:
+    """One request without an SDK. No certificates are loaded, which takes most of the time of a client's making."""
+    with httpx.Client(verify=False, timeout=30) as client:
+        return client.request(verb, url, **settings)
 
 
 def straight(simulator: Simulator) -> Side:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from google.genai import types
 
-from tests.sdk.sides import CLIENT_KEY, Side, Told, run
+from tests.sdk.sides import CLIENT_KEY, Side, Told, raw, run
 from tests.sdk.talking import ARGON, EMBEDDER, FLASH, OLDER, TOOL
 
 LITE = "gemini-3.5-flash-lite"
@@ -168,7 +167,8 @@ def interaction_row(seen: Told) -> dict[str, Any]:
 
 def test_a_stream_in_array_form(proxied: Side) -> None:
     assert proxied.gateway is not None
-    answer = httpx.post(
+    answer = raw(
+        "POST",
         f"{proxied.url}/v1beta/models/{FLASH}:streamGenerateContent",
         headers={"x-goog-api-key": CLIENT_KEY},
         json={"contents": [{"parts": [{"text": "A tale of 90 words."}]}]},
