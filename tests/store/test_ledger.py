@@ -115,6 +115,16 @@ def test_a_call_that_moved_on_keeps_what_its_first_try_met(conn: Connection, dat
     assert findings(data) == []
 
 
+def test_a_lost_try_of_a_free_method_has_no_tokens(conn: Connection, data: Path) -> None:
+    dead = identity()
+    ledger.open_tries(conn, [intent(dead, method="countTokens")])
+    assert ledger.close_dead(conn, {dead: 0}, lambda intent, usage: Cost()) == 1
+    conn.keep()
+    row = reports.newest(conn, reports.Filter())[0]
+    assert (row.outcome, row.input, row.estimated, row.list_nano) == ("interrupted", 0, 0, 0)
+    assert findings(data) == []
+
+
 def test_only_the_dead_are_closed_and_only_once(conn: Connection) -> None:
     dead, living = identity(), identity()
     lost = [intent(dead) for _ in range(5)]

@@ -81,7 +81,7 @@ class Database:
     def __init__(self, writer: Writer, checkpoints: Checkpoints, boot: boots.Boot) -> None:
         self.boot = boot
         self._writer = writer
-        self._put = writer.queue.put
+        self._handed: list[Job] = []
         self._checkpoints = checkpoints
         self._loop = asyncio.get_running_loop()
         self._closing = False
@@ -121,7 +121,7 @@ class Database:
         if self._closing:
             future.set_exception(_closed())
         else:
-            self._put(Job(monotonic(), future, op, value))
+            self._hand_over(Job(monotonic(), future, op, value))
         return future
 
     def run(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
@@ -134,8 +134,20 @@ class Database:
         if self._closing:
             future.set_exception(_closed())
         else:
-            self._put(Job(monotonic(), future, None, work))
+            self._hand_over(Job(monotonic(), future, None, work))
         return future
+
+    def _hand_over(self, job: Job) -> None:
+        """To the writer, with all that comes in this turn of the loop: waking it once for all of them makes
+        commits larger, and Python's lock changes hands less often."""
+        if not self._handed:
+            self._loop.call_soon(self._flush)
+        self._handed.append(job)
+
+    def _flush(self) -> None:
+        if self._handed:
+            self._writer.queue.put(self._handed)
+            self._handed = []
 
     async def sweep(self, price: ledger.Price) -> int:
         """Close the calls that dead processes left open; returns how many. Raises Refused while the store is down.
@@ -164,7 +176,7 @@ class Database:
             rejected=writer.backlog.rejected,
             wal_bytes=self._checkpoints.wal_bytes,
             wal_alarm=self._checkpoints.alarmed,
-            queue=writer.queue.qsize(),
+            queue=writer.queue.qsize() + bool(self._handed),
             last_commit_us=writer.last_commit,
         )
 
@@ -173,6 +185,7 @@ class Database:
         if not self._closing:
             self._closing = True
             self._checkpoints.stop()
+            self._flush()
             self._writer.queue.put(None)
         end = monotonic() + deadline
         for thread in self._threads:

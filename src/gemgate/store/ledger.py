@@ -351,6 +351,9 @@ def _interrupted(tries: Sequence[tuple[Intent, bytes | None]], seen: int, price:
 def _lost(intent: Intent, seen: int, price: Price) -> Attempt:
     """A try of which nothing is known but that it may have been sent."""
     usage = Usage(input=intent.input_estimate)
+    cost = price(intent, usage)
+    # A method that is free of charge (a list, a count) used no tokens that anybody pays for.
+    free = cost is not None and cost.total == 0 and not cost.price
     return Attempt(
         number=intent.attempt,
         model=intent.model,
@@ -364,9 +367,9 @@ def _lost(intent: Intent, seen: int, price: Price) -> Attempt:
         reason="interrupted",
         message="gemgate stopped while this try was under way.",
         request_bytes=intent.request_bytes,
-        usage=usage,
-        estimated=True,
-        cost=price(intent, usage),
+        usage=None if free else usage,
+        estimated=not free,
+        cost=cost,
     )
 
 

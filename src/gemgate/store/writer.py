@@ -66,7 +66,7 @@ class Writer:
     """The thread's state. Other threads may read ``fault``, ``since``, ``last_commit`` and ``backlog.frames``."""
 
     def __init__(self, life: Life) -> None:
-        self.queue: SimpleQueue[Job | None] = SimpleQueue()
+        self.queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self.fault: Fault | None = None
         self.since = time.time_ns() // 1000
         self.last_commit = 0
@@ -112,18 +112,15 @@ class Writer:
         busy = self.fault is None and (self.backlog.pending or self._behind)
         jobs: list[Job] = []
         try:
-            job = self.queue.get_nowait() if busy else self.queue.get(timeout=_PROBE if self.fault else None)
-            for _ in range(min(self.queue.qsize(), _BATCH)):
-                if job is None:
-                    break
-                jobs.append(job)
-                job = self.queue.get_nowait()
+            some = self.queue.get_nowait() if busy else self.queue.get(timeout=_PROBE if self.fault else None)
+            while some is not None:
+                jobs += some
+                if len(jobs) >= _BATCH:
+                    return jobs, False
+                some = self.queue.get_nowait()
         except Empty:
-            return [], False
-        if job is None:
-            return jobs, True
-        jobs.append(job)
-        return jobs, False
+            return jobs, False
+        return jobs, True
 
     def _take(self, jobs: Sequence[Job]) -> None:
         """Write a batch; functions in it run by themselves, in their place."""
@@ -354,9 +351,7 @@ class Writer:
         self._drop()
         self.backlog.close()
         while not self.queue.empty():
-            job = self.queue.get_nowait()
-            if job is not None:
-                self._release([(job.future, self._refusal())])
+            self._release([(job.future, self._refusal()) for job in self.queue.get_nowait() or ()])
 
     def _release(self, results: Sequence[tuple[asyncio.Future[Any], object]]) -> None:
         """Resolve futures in their loop, all of a batch by one call."""
