@@ -35,7 +35,7 @@ def embed(model: Model, body: dict[str, Any]) -> dict[str, Any]:
         raise ApiError(400, "* EmbedContentRequest.content: contents is not specified\n")
     config = body.get("embedContentConfig") or {}
     dimensions = body.get("outputDimensionality") or config.get("outputDimensionality") or model.dimensions
-    if not 1 <= dimensions <= model.dimensions:
+    if not isinstance(dimensions, int) or not 1 <= dimensions <= model.dimensions:
         raise ApiError(400, f"output_dimensionality must be between 1 and {model.dimensions}.")
     return {"values": vector(words(content), dimensions)}
 

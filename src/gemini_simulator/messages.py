@@ -1,7 +1,8 @@
 """The request messages of Google's API, as far as their fields go, and the strict reader that Google has.
 
 A message is a line of ``name:type``. Types: ``s`` text, ``i`` int32, ``n`` number, ``b`` boolean, ``y`` base64
-bytes, ``a`` anything, ``e(A|B)`` enum, ``Name`` a message; a leading ``*`` repeats, a leading ``#`` is a map.
+bytes, ``o`` any object, ``a`` anything at all, ``e(A|B)`` enum, ``Name`` a message; a leading ``*`` repeats, a
+leading ``#`` is a map.
 """
 
 from __future__ import annotations
@@ -23,25 +24,25 @@ SPEC = {
     "Content": "role:s parts:*Part",
     "Part": (
         "text:s inlineData:Blob fileData:FileData functionCall:FunctionCall "
-        "functionResponse:FunctionResponse executableCode:a codeExecutionResult:a toolCall:a "
-        "toolResponse:a thought:b thoughtSignature:s videoMetadata:a partMetadata:a "
-        "mediaResolution:a audioTranscription:a mediaProcessing:a speechMetadata:a "
+        "functionResponse:FunctionResponse executableCode:o codeExecutionResult:o toolCall:o "
+        "toolResponse:o thought:b thoughtSignature:s videoMetadata:o partMetadata:o "
+        "mediaResolution:o audioTranscription:a mediaProcessing:a speechMetadata:a "
         "documentMetadata:a spreadsheetMetadata:a audioMetadata:a"
     ),
     "Blob": "mimeType:s data:y displayName:s",
     "FileData": "mimeType:s fileUri:s displayName:s",
-    "FunctionCall": "id:s name:s args:a partialArgs:a willContinue:b",
-    "FunctionResponse": "id:s name:s response:a parts:a willContinue:b scheduling:s",
+    "FunctionCall": "id:s name:s args:o partialArgs:a willContinue:b",
+    "FunctionResponse": "id:s name:s response:o parts:a willContinue:b scheduling:s",
     "Tool": (
-        "functionDeclarations:*FunctionDeclaration googleSearch:a googleSearchRetrieval:a "
-        "codeExecution:a urlContext:a computerUse:a fileSearch:a googleMaps:a mcpServers:a"
+        "functionDeclarations:*FunctionDeclaration googleSearch:o googleSearchRetrieval:o "
+        "codeExecution:o urlContext:o computerUse:o fileSearch:o googleMaps:o mcpServers:a"
     ),
     "FunctionDeclaration": (
-        "name:s description:s parameters:Schema parametersJsonSchema:a response:Schema "
-        "responseJsonSchema:a behavior:s"
+        "name:s description:s parameters:Schema parametersJsonSchema:o response:Schema "
+        "responseJsonSchema:o behavior:s"
     ),
     "ToolConfig": (
-        "functionCallingConfig:FunctionCallingConfig retrievalConfig:a includeServerSideToolInvocations:b"
+        "functionCallingConfig:FunctionCallingConfig retrievalConfig:o includeServerSideToolInvocations:b"
     ),
     "FunctionCallingConfig": (
         "mode:e(MODE_UNSPECIFIED|AUTO|ANY|NONE|VALIDATED) allowedFunctionNames:*s "
@@ -50,10 +51,10 @@ SPEC = {
     "SafetySetting": "category:s threshold:s",
     "GenerationConfig": (
         "candidateCount:i stopSequences:*s maxOutputTokens:i temperature:n topP:n topK:n seed:i "
-        "responseMimeType:s responseSchema:Schema responseJsonSchema:a responseFormat:a "
+        "responseMimeType:s responseSchema:Schema responseJsonSchema:o responseFormat:a "
         "presencePenalty:n frequencyPenalty:n responseLogprobs:b logprobs:i "
-        "enableEnhancedCivicAnswers:b responseModalities:*s speechConfig:a "
-        "thinkingConfig:ThinkingConfig imageConfig:a mediaResolution:s audioTranscriptionConfig:a "
+        "enableEnhancedCivicAnswers:b responseModalities:*s speechConfig:o "
+        "thinkingConfig:ThinkingConfig imageConfig:o mediaResolution:s audioTranscriptionConfig:a "
         "translationConfig:a responseJsonSchemaOrdered:a"
     ),
     "ThinkingConfig": (
@@ -68,7 +69,7 @@ SPEC = {
     ),
     "CountTokensRequest": "model:s contents:*Content generateContentRequest:GenerateContentRequest",
     "EmbedContentRequest": (
-        "model:s content:Content taskType:s title:s outputDimensionality:i embedContentConfig:a"
+        "model:s content:Content taskType:s title:s outputDimensionality:i embedContentConfig:o"
     ),
     "BatchEmbedContentsRequest": "requests:*EmbedContentRequest",
     "PredictRequest": "instances:a parameters:a",
@@ -142,8 +143,11 @@ class _Reader:
                 return {key: self.value(form[1:], item, f"{path}.{key}") for key, item in value.items()}
             self.wrong(path, "Map", value)
             return {}
-        if form == "a":
+        if form == "a" or (form == "o" and isinstance(value, dict)):
             return value
+        if form == "o":
+            self.wrong(path, "type.googleapis.com/google.protobuf.Struct", value)
+            return {}
         if form.startswith("e("):
             return self.enum(form[2:-1].split("|"), value, path)
         if form in SCALARS:

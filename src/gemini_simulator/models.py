@@ -59,7 +59,9 @@ async def predict(request: Request) -> Reply:
     ):
         raise ApiError(400, "* PredictRequest.instances: instances is not specified\n")
     parameters = body.get("parameters") or {}
-    number = int(parameters.get("sampleCount", 1)) if isinstance(parameters, dict) else 1
+    number = parameters.get("sampleCount") or 1 if isinstance(parameters, dict) else 0
+    if not isinstance(number, int) or not 1 <= number <= 4:
+        raise ApiError(400, "sampleCount must be between 1 and 4.")
     dice = prose.Dice(f"{request.world.seed}:{instances[0].get('prompt', '')}")
     await request.world.clock.sleep(4.0)
     return Reply(
@@ -69,7 +71,7 @@ async def predict(request: Request) -> Reply:
                     "mimeType": "image/png",
                     "bytesBase64Encoded": base64.b64encode(png(dice.below(1 << 24))).decode(),
                 }
-                for _ in range(max(1, min(number, 4)))
+                for _ in range(number)
             ]
         }
     )
@@ -121,7 +123,7 @@ async def count_text_tokens(request: Request) -> Reply:
 
 def _said(body: dict[str, Any]) -> list[dict[str, Any]]:
     said: list[dict[str, Any]] = (body.get("prompt") or {}).get("messages") or []
-    if not said:
+    if not said or not all("content" in one for one in said):
         raise ApiError(400, "* MessagePrompt.messages: messages is not specified\n")
     return [
         {"author": one.get("author") or str(at % 2), "content": one["content"]} for at, one in enumerate(said)

@@ -148,6 +148,14 @@ def last_text(asked: Asked) -> str:
     return ""
 
 
+def shaped(schema: dict[str, Any], dice: prose.Dice) -> Any:
+    """A value that fits ``schema``. Raises ApiError 400 for what is no schema."""
+    try:
+        return prose.value_for(schema, dice)
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+        raise ApiError(400, f"The schema is not valid: {error}") from error
+
+
 def _says(asked: Asked, seed: str, dice: prose.Dice) -> list[Run]:
     """The answer that is no function call: media, JSON or prose."""
     modalities = [name.upper() for name in asked.config.get("responseModalities") or []]
@@ -164,16 +172,14 @@ def _says(asked: Asked, seed: str, dice: prose.Dice) -> list[Run]:
     mime = asked.config.get("responseMimeType", "")
     schema = asked.config.get("responseJsonSchema") or asked.config.get("responseSchema")
     if mime in ("application/json", "text/x.enum"):
-        value = prose.value_for(
-            schema or {"type": "object", "properties": {"answer": {"type": "string"}}}, dice
-        )
+        value = shaped(schema or {"type": "object", "properties": {"answer": {"type": "string"}}}, dice)
         plain = mime == "text/x.enum" and isinstance(value, str)
         text = value if plain else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
         pieces = prose.slices(text)[asked.offset :]
         return [Run(len(pieces), pieces=pieces)]
     wanted = LONG.search(last_text(asked))
     length = int(asked.faults.get("tokens") or (wanted[1] if wanted else dice.between(24, 160)))
-    words = prose.pieces(seed, asked.offset, max(0, length - asked.offset))
+    words = prose.pieces(seed, asked.offset, max(0, min(length - asked.offset, HOP_TOKENS + 1)))
     runs = [Run(len(words), pieces=words)]
     if any("codeExecution" in tool for tool in asked.body.get("tools") or []):
         code = {"language": "PYTHON", "code": "print(6 * 7)"}
@@ -216,7 +222,7 @@ def _calls(asked: Asked, dice: prose.Dice) -> list[Run]:
     runs = []
     for number, function in enumerate(chosen):
         schema = function.get("parametersJsonSchema") or function.get("parameters") or {"type": "object"}
-        call: dict[str, Any] = {"name": function.get("name", ""), "args": prose.value_for(schema, dice)}
+        call: dict[str, Any] = {"name": function.get("name", ""), "args": shaped(schema, dice)}
         if asked.model.generation >= 3:
             call = {"id": f"call{asked.digest[:10]}{number}", **call}
         runs.append(Run(tokens.of_text(msgspec.json.encode(call).decode()), part={"functionCall": call}))

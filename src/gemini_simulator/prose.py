@@ -15,6 +15,7 @@ follows changes returns carries opens closes near under over between across abou
 therefore often rarely always perhaps clearly simply
 """
 WORDS = TEXT.split()
+LARGEST = 10_000
 
 
 class Dice:
@@ -65,6 +66,13 @@ def value_for(schema: dict[str, Any], dice: Dice) -> Any:
     return _Shaper(schema, dice).make(schema, 0)
 
 
+def _bounded(number: Any) -> int:
+    """A least size. Raises ValueError for one that no answer could hold."""
+    if int(number) > LARGEST:
+        raise ValueError(f"{number} is too large")
+    return int(number)
+
+
 class _Shaper:
     def __init__(self, root: dict[str, Any], dice: Dice) -> None:
         self.root = root
@@ -107,7 +115,7 @@ class _Shaper:
         if kind == "object":
             return self.object(schema, depth)
         if kind == "array":
-            least = int(schema.get("minItems", 0))
+            least = _bounded(schema.get("minItems", 0))
             most = int(schema.get("maxItems", max(least, 3)))
             size = (
                 self.dice.between(max(least, min(1, most)), max(least, min(most, least + 2)))
@@ -158,7 +166,7 @@ class _Shaper:
         if schema.get("pattern"):
             return from_pattern(schema["pattern"])
         text = " ".join(WORDS[self.dice.below(len(WORDS))] for _ in range(self.dice.between(1, 4)))
-        least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", 10_000))
+        least, most = _bounded(schema.get("minLength", 0)), int(schema.get("maxLength", LARGEST))
         return (text + " " + "word " * (least // 5 + 1))[:most] if len(text) < least else text[:most]
 
 
@@ -174,6 +182,7 @@ def from_pattern(pattern: str) -> str:
         times = (
             int(re.findall(r"\d+", count)[0]) if count.startswith("{") else (0 if count in ("*", "?") else 1)
         )
+        times = _bounded(times)
         sample = SAMPLES.get(atom, atom[1:2] if atom[0] in "[\\" else atom)
         if atom.startswith("[\\"):
             sample = SAMPLES.get(atom[1:3], "a")
