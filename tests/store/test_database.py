@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sampled import ask, assumed, change, findings, identity, intent, record
+from sampled import BOOK, START, ask, assumed, change, findings, identity, intent, record
 
 from gemgate.core.call import Intent
 from gemgate.core.errors import Refused
@@ -462,3 +462,14 @@ def test_what_is_spilled_comes_back_as_it_was() -> None:
     moved = ledger.NextTry(finished=record(one).attempts[0], opened=one)
     for op, value in ((ledger.open_tries, one), (ledger.next_try, moved), (ledger.settle, record(one))):
         assert operations.decode(operations.encode(op, value)) == (op, value)
+
+
+async def test_the_price_book_is_on_record_before_what_was_spilled(data: Path) -> None:
+    for table in ("prices", "price_books"):
+        change(data, f"DELETE FROM {table}")
+    tries, _ = _left_by_a_dead_boot(data, 3)
+    async with opened(data, Settings(prices=BOOK.in_force(START), book="tests")) as database:
+        assert await database.sweep(assumed) == 1
+    assert len(calls(data)) == len(tries)
+    assert ask(data, "SELECT count(*) FROM attempts WHERE price_id IS NULL") == [(0,)]
+    assert findings(data) == []

@@ -27,6 +27,7 @@ from time import monotonic
 from typing import Final, Literal, NamedTuple, TypeVar
 
 from gemgate.core.errors import Refused
+from gemgate.core.pricing import Price
 from gemgate.store import boots, ledger
 from gemgate.store.checkpoint import Checkpoints
 from gemgate.store.connection import Connection, Durability
@@ -67,12 +68,18 @@ class Health(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """How the store is to be kept."""
+    """How the store is to be kept.
+
+    ``prices`` are all rows of the price book in force, ``book`` its name for people: they are put on record
+    before the first value is, also before what an earlier run spilled.
+    """
 
     durability: Durability = "process"
     when_down: WhenDown = "serve"
     version: str = ""
     wal_alarm: int = WAL_ALARM
+    prices: Sequence[Price] = ()
+    book: str = ""
 
 
 class Database:
@@ -96,10 +103,18 @@ class Database:
         """
         settings = settings or Settings()
         loop = asyncio.get_running_loop()
-        serve = settings.when_down == "serve"
-        node = socket.gethostname()
         life = Life(
-            path, boot, settings.version, node, settings.durability, serve, loop, Kept.STORED, Kept.SPILLED
+            path=path,
+            boot=boot,
+            version=settings.version,
+            node=socket.gethostname(),
+            durability=settings.durability,
+            serve=settings.when_down == "serve",
+            loop=loop,
+            stored=Kept.STORED,
+            spilled=Kept.SPILLED,
+            prices=settings.prices,
+            book=settings.book,
         )
         writer = Writer(life)
         checkpoints = Checkpoints(path, boot, settings.durability, settings.wal_alarm)

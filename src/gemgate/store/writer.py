@@ -25,7 +25,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, NamedTuple
 
 from gemgate.core.errors import Refused
-from gemgate.store import boots, connection, operations
+from gemgate.core.pricing import Price
+from gemgate.store import boots, connection, operations, prices
 from gemgate.store.backlog import VALUE_FAULTS, Backlog
 from gemgate.store.connection import Connection, Durability
 from gemgate.store.faults import AnotherSchema, Fault, diagnose
@@ -60,6 +61,8 @@ class Life(NamedTuple):
     loop: asyncio.AbstractEventLoop
     stored: object
     spilled: object
+    prices: Sequence[Price]
+    book: str
 
 
 class Writer:
@@ -76,6 +79,7 @@ class Writer:
         self._conn: Connection | None = None
         self._file = (0, 0)
         self._next_probe = 0.0
+        self._priced = False  # the price book is on record
         self._mute = False  # said already that the spill file fails
         self._behind: deque[Job] = deque()
         self._abandoned: list[Connection] = []
@@ -285,6 +289,7 @@ class Writer:
             fault = diagnose(error) or Fault.IO
         else:
             fault = self._transact_soon(self._register)
+            self._priced = self._priced or fault is None
             if fault is None and self.backlog.pending:
                 fault = self.backlog.move(self._transact_soon)
         if fault is not None:
@@ -297,6 +302,9 @@ class Writer:
     def _register(self, conn: Connection) -> None:
         life = self._life
         boots.register(conn, life.boot.id, life.node, life.version, life.boot.started)
+        # Once; and again only into a file that has none, for a book loaded since then may be in force.
+        if life.prices and not (self._priced and conn.names.prices):
+            prices.sync(conn, life.prices, life.book, time.time_ns() // 1000)
 
     def _connect(self) -> None:
         conn = connection.writer(self._life.path, self._life.durability)
