@@ -1,4 +1,7 @@
-"""One simulator to ask straight, one behind a gateway; both for the whole session."""
+"""One simulator to ask straight, one behind a gateway.
+
+Where only one side is asked, ids that count up get out of step: what compares them asks for ``twins`` of its own.
+"""
 
 from __future__ import annotations
 
@@ -30,3 +33,17 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
         side = through(simulator, gateway)
         yield side
         side.close()
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+    """Both sides, fresh: straight and through."""
+    with (
+        Simulator(*CLOCK) as one,
+        Simulator(*CLOCK) as other,
+        Gateway(tmp_path_factory.mktemp("twins"), other.url) as gateway,
+    ):
+        sides = straight(one), through(other, gateway)
+        yield sides
+        for side in sides:
+            side.close()

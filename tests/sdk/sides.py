@@ -34,7 +34,7 @@ OWN_HEADERS = frozenset(
         "x-goog-upload-control-url",
     }
 )
-# Request headers that belong to a connection, or that a proxy has to choose for itself.
+# Request headers that belong to a connection, that a proxy has to choose for itself, or that must end at it.
 OWN_REQUEST_HEADERS = frozenset(
     {
         "connection",
@@ -44,6 +44,8 @@ OWN_REQUEST_HEADERS = frozenset(
         "accept-encoding",
         "x-goog-api-key",
         "authorization",
+        "cookie",
+        "sec-fetch-mode",
     }
 )
 
