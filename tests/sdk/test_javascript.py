@@ -5,9 +5,11 @@ The scenarios stand in ``js/scenarios.mjs``; npm installs the SDK beside it when
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +47,15 @@ def program(name: str) -> str:
 
 @pytest.fixture(scope="module")
 def sdk() -> Path:
-    """The folder with the SDK installed. Two test processes at once would disturb each other's npm."""
+    """The folder with the SDK installed."""
     npm = program("npm")
-    if not (FOLDER / "node_modules" / "@google" / "genai" / "package.json").exists():
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
+    # One test process at a time: npm clears the folder that another one may be reading.
+    with (Path(tempfile.gettempdir()) / "gemgate-sdk-npm.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (FOLDER / "node_modules" / "@google" / "genai" / "package.json").exists():
+            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+            done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=300)
+            assert done.returncode == 0, done.stderr
     return FOLDER
 
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from google import genai
+from google.genai import types
 
 from tests.sdk import keeping, talking
 from tests.sdk.recorded import recorded_as_asked
@@ -36,3 +38,55 @@ def test_a_scenario_gives_the_same_through_the_gateway(
         "one credential, the gateway's own, each time"
     )
     recorded_as_asked(here)
+
+
+@pytest.mark.parametrize("ending", ["", "/"])
+def test_the_environment_s_base_url_is_all_it_takes(
+    twins: tuple[Side, Side], monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    """No transport of ours, no option: two variables, as a user sets them."""
+
+    def ask(side: Side) -> Any:
+        monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", side.url + ending)
+        monkeypatch.setenv("GOOGLE_API_KEY", side.key)
+        with genai.Client() as client:
+            whole = client.models.generate_content(model=talking.FLASH, contents="Who are you?")
+            pieces = list(client.models.generate_content_stream(model=talking.FLASH, contents="And I?"))
+        return [whole, pieces]
+
+    there, here = both(*twins, ask)
+    assert here.result == there.result
+    assert here.asked == there.asked
+    recorded_as_asked(here)
+
+
+def test_the_client_s_timeout_goes_up(twins: tuple[Side, Side]) -> None:
+    """As X-Server-Timeout, in seconds."""
+    there, here = both(*twins, talking.generate_with_a_timeout)
+    assert here.asked[0]["x_server_timeout"] == there.asked[0]["x_server_timeout"] == "30"
+
+
+def test_each_leg_of_an_upload_leads_through_the_gateway(twins: tuple[Side, Side]) -> None:
+    side = twins[1]
+    told = both(*twins, keeping.large_file)[1]
+    start, *legs = told.wire[:4]
+    for name in ("x-goog-upload-url", "x-goog-upload-control-url"):
+        assert start.headers[name].startswith(f"{side.url}/upload/v1/files?upload_id=")
+    assert [leg.headers["x-goog-upload-status"] for leg in legs] == ["active", "active", "final"]
+    assert [row["request_bytes"] for row in told.rows[1:4]] == [8 << 20, 8 << 20, 4 << 20]
+
+
+def test_an_interaction_over_the_sdk_retries_by_itself(twins: tuple[Side, Side]) -> None:
+    """The SDK tries an interaction up to five times; each try is a call, none is hidden or doubled."""
+
+    def ask(side: Side) -> Any:
+        side.simulator.set_faults({"simulate": "overloaded", "first": 1, "method": "interactions.create"})
+        retry = types.HttpRetryOptions(attempts=3, initial_delay=0.01, max_delay=0.01)
+        try:
+            return side.client(retry_options=retry).interactions.create(model=talking.FLASH, input="Again.")
+        finally:
+            side.simulator.set_faults()
+
+    there, here = both(*twins, ask)
+    assert here.result == there.result
+    assert [row["status"] for row in here.rows] == [503, 200]
