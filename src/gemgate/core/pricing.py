@@ -211,6 +211,15 @@ class PriceBook:
                 return row.nano
         return None
 
+    @property
+    def name(self) -> str:
+        """What the record calls this book."""
+        return f"as of {self.as_of}"
+
+    def rows(self) -> list[Price]:
+        """All rows at all dates, in the order of the book."""
+        return [price for prices in self._prices.values() for price in prices]
+
     def in_force(self, at: int) -> list[Price]:
         """All rows in force at a moment, in the order of the book."""
         found = (self.price(model, tier, at) for model, tier in self._prices)

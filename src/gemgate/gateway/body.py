@@ -56,14 +56,9 @@ async def read_whole(exchange: Exchange, cap: int, spool: int) -> Body:
     size = len(chunk)
     if not more and size <= spool and size <= cap:
         return Body(chunk, size)
-    return await _collected(exchange, chunk, cap, spool)
-
-
-async def _collected(exchange: Exchange, chunk: bytes, cap: int, spool: int) -> Body:
     parts: list[bytes] = []
     size = 0
     file: IO[bytes] | None = None
-    more = True
     try:
         while True:
             size += len(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 from time import time_ns
@@ -17,7 +18,8 @@ from gemgate.upstream.client import Upstream
 class Desk:
     """The open database, the upstream client, the watch and the configuration in force.
 
-    ``secret`` keys the hashes of this installation; ``boot`` names this process in the record.
+    ``secret`` keys the hashes of this installation; ``boot`` names this process in the record;
+    ``tidied`` is set once what earlier processes left open has been closed.
     """
 
     snapshot: Snapshot
@@ -26,6 +28,7 @@ class Desk:
     boot: bytes
     secret: bytes
     watch: Watch = field(default_factory=Watch)
+    tidied: asyncio.Event = field(default_factory=asyncio.Event)
     under_way: int = 0
     _chance: random.Random = field(default_factory=random.Random)
 

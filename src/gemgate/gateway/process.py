@@ -14,16 +14,13 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import time_ns
 from typing import Literal, cast
 
-import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gemgate import __version__
 from gemgate.config import ConfigError, Project, Secret, Settings, load
@@ -32,11 +29,12 @@ from gemgate.config.installation import installation_secret
 from gemgate.config.running import url_of
 from gemgate.core.call import mint
 from gemgate.core.errors import Refused
+from gemgate.gateway import listener
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.settle import charge
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.surface import Surface
-from gemgate.store import boots
+from gemgate.store import boots, prices
 from gemgate.store.database import FILE, Database
 from gemgate.store.database import Settings as Keeping
 from gemgate.upstream.client import AioUpstream
@@ -45,39 +43,9 @@ log = logging.getLogger("gemgate.gateway")
 
 # The simulator takes any key that looks like Google's; this one opens nothing else.
 DEMO = Project("demo", "tier1", (Secret("AIzaSimulatorDemoKey000000000000000000"),))
-KEEP_ALIVE = 75
-BACKLOG = 4096
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a bound on the size of a request's head, which httptools lacks."""
-
-    max_head = 64 * 1024
-
-    def on_message_begin(self) -> None:
-        """A new head begins."""
-        super().on_message_begin()
-        self._head = 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Count, and drop the connection of a client whose head has no end."""
-        self._head += len(name) + len(value) + 4
-        if self._head > self.max_head:
-            self.transport.write(
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-            )
-            self.transport.close()
-            raise ValueError("request head too large")
-        super().on_header(name, value)
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server without its own signal handling: ours drains and reloads."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Signals are handled by ``_run``."""
-        yield
+TIDY = 60.0  # seconds between looks for calls that dead processes left open
+RETRY = 1.0
+PATIENCE = 2.0  # seconds to wait for the store before listening; it is waited for longer meanwhile
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -104,32 +72,54 @@ def _snapshot(arguments: argparse.Namespace, settings: Settings) -> Snapshot:
     return Snapshot(settings, load_book(settings.prices.file), arguments.upstream, demo)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((host, port))
-    sock.setblocking(False)
-    return sock
-
-
-async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
-    loop = asyncio.get_running_loop()
-    sock = _listen(settings.gateway.host, settings.gateway.port)
-    snapshot = _snapshot(arguments, settings)
+async def _desk(snapshot: Snapshot) -> Desk:
+    """The shared desk over an open store. Raises OSError, ValueError."""
+    settings = snapshot.settings
     boot = boots.begin(settings.data, mint(time_ns() // 1000, os.urandom(8)))
     keeping = Keeping(
         cast(Literal["process", "power"], settings.record.durability),
         cast(Literal["serve", "refuse"], settings.record.when_down),
         __version__,
+        prices=snapshot.book.rows(),
+        book=snapshot.book.name,
     )
     db = await Database.open(settings.data / FILE, boot, keeping)
     limits = settings.upstream
     upstream = AioUpstream(limits.connect_timeout, limits.max_connections, limits.ca_file)
-    desk = Desk(snapshot, db, upstream, boot.id, installation_secret(settings.data))
+    return Desk(snapshot, db, upstream, boot.id, installation_secret(settings.data))
+
+
+async def _tidy(desk: Desk) -> None:
+    """Close the calls that dead processes left open: as soon as the store can be written, and then once a
+    minute, for an old process may still be draining beside this one."""
+    while True:
+        try:
+            closed = await desk.db.sweep(lambda intent, usage: charge(desk.snapshot, intent, usage))
+        except Refused:
+            await asyncio.sleep(RETRY)
+            continue
+        desk.tidied.set()
+        if closed:
+            log.warning("%d calls that an earlier process left open are closed as interrupted", closed)
+        await asyncio.sleep(TIDY)
+
+
+async def _keep_book(desk: Desk) -> None:
+    """Put a price book that a reload brought on record, so that every row's money can be proven from it."""
+    book = desk.snapshot.book
+    with contextlib.suppress(Refused):
+        await desk.db.run(lambda conn: prices.sync(conn, book.rows(), book.name, time_ns() // 1000))
+
+
+async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
+    sock = listener.bind(settings.gateway.host, settings.gateway.port)
+    desk = await _desk(_snapshot(arguments, settings))
     desk.watch.start()
-    sweeping = loop.create_task(_sweep(desk))
-    server = Server(_uvicorn(settings, Surface(desk, lambda: url_of(settings.data, "console"))))
+    tidying = [loop.create_task(_tidy(desk))]
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(desk.tidied.wait(), PATIENCE)
+    server = listener.server(settings, Surface(desk, lambda: url_of(settings.data, "console")))
 
     def stop() -> None:
         server.should_exit = True
@@ -137,85 +127,52 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     def reload() -> None:
         try:
             desk.snapshot = _snapshot(arguments, _settings(arguments))
-            log.info("the configuration was reloaded")
         except (ConfigError, OSError, ValueError) as error:
             log.error("the changed configuration is not used: %s", error)
+            return
+        tidying.append(loop.create_task(_keep_book(desk)))
 
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
     _stop_with_parent(loop, stop)
+    # What was built so far lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    sock.listen(BACKLOG)
+    sock.listen(listener.BACKLOG)
     print(json.dumps({"ready": True, "port": sock.getsockname()[1]}), flush=True)
     try:
         await server.serve(sockets=[sock])
     finally:
         desk.watch.stop()
-        sweeping.cancel()
-        await upstream.close()
-        await db.close()
+        for task in tidying:
+            task.cancel()
+        await desk.upstream.close()
+        await desk.db.close()
 
 
-async def _sweep(desk: Desk) -> None:
-    """Close the calls that a dead process left open, as soon as the store can be written."""
-    while True:
-        try:
-            closed = await desk.db.sweep(lambda intent, usage: charge(desk.snapshot, intent, usage))
-        except Refused:
-            await asyncio.sleep(1.0)
-            continue
-        if closed:
-            log.warning("%d calls that an earlier process left open are closed as interrupted", closed)
-        return
-
-
-def _uvicorn(settings: Settings, app: Surface) -> uvicorn.Config:
-    gateway = settings.gateway
-    Protocol.max_head = gateway.max_header
-    return uvicorn.Config(
-        app,
-        http=Protocol,
-        ws="none",
-        lifespan="off",
-        loop="uvloop",
-        interface="asgi3",
-        server_header=False,
-        date_header=False,
-        access_log=False,
-        log_config=None,
-        proxy_headers=bool(gateway.trusted_proxies),
-        forwarded_allow_ips=list(gateway.trusted_proxies) or None,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=max(1, round(gateway.drain)),
-        backlog=BACKLOG,
-        ssl_certfile=gateway.tls_cert,
-        ssl_keyfile=str(gateway.tls_key) if gateway.tls_key else None,
-    )
-
-
-def _stop_with_parent(loop: asyncio.AbstractEventLoop, stop: object) -> None:
+def _stop_with_parent(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> None:
     """The supervisor holds the other end of our stdin: when it closes, the supervisor is gone."""
     if sys.stdin is None or sys.stdin.isatty():
         return
     with contextlib.suppress(OSError, ValueError):
         handle = sys.stdin.fileno()
 
-        def closed() -> None:
+        def readable() -> None:
             if not os.read(handle, 4096):
                 loop.remove_reader(handle)
-                assert callable(stop)
                 stop()
 
-        loop.add_reader(handle, closed)
+        loop.add_reader(handle, readable)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run until told to stop. 2 for a configuration that does not hold."""
+    """Run until told to stop. 2 for a configuration that does not hold, 1 for a fault of the machine."""
     logging.basicConfig(
-        stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s"
+        stream=sys.stderr,
+        level=logging.WARNING,
+        format="%(asctime)s %(name)s %(levelname)s %(message)s",
     )
     arguments = _arguments(argv)
     try:

@@ -1,0 +1,83 @@
+"""The listening side: uvicorn, configured for a proxy, with the bound that its HTTP parser lacks."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gemgate.config import Settings
+
+KEEP_ALIVE = 75
+BACKLOG = 4096
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol with a bound on the size of a request's head, which httptools lacks."""
+
+    max_head = 64 * 1024
+
+    def on_message_begin(self) -> None:
+        """A new head begins."""
+        super().on_message_begin()
+        self._head = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Count, and drop the connection of a client whose head has no end."""
+        self._head += len(name) + len(value) + 4
+        if self._head > self.max_head:
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+            raise ValueError("request head too large")
+        super().on_header(name, value)
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server without its own signal handling: ours drains and reloads."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are handled by the process."""
+        yield
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """The listening socket, not listening yet. Raises OSError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((host, port))
+    sock.setblocking(False)
+    return sock
+
+
+def server(settings: Settings, app: Any) -> Server:
+    """The server for an ASGI application."""
+    gateway = settings.gateway
+    Protocol.max_head = gateway.max_header
+    return Server(
+        uvicorn.Config(
+            app,
+            http=Protocol,
+            ws="none",
+            lifespan="off",
+            loop="uvloop",
+            interface="asgi3",
+            server_header=False,
+            date_header=False,
+            access_log=False,
+            log_config=None,
+            proxy_headers=bool(gateway.trusted_proxies),
+            forwarded_allow_ips=list(gateway.trusted_proxies) or None,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=max(1, round(gateway.drain)),
+            backlog=BACKLOG,
+            ssl_certfile=gateway.tls_cert,
+            ssl_keyfile=str(gateway.tls_key) if gateway.tls_key else None,
+        )
+    )
