@@ -78,7 +78,8 @@ async def damaged(
         if struck == "stall_after":
             await asyncio.Event().wait()
         if struck:
-            yield _in_stream_error(struck.endswith("framed"), array, named)
+            error = _in_stream_error(struck.endswith("framed"), array, named)
+            yield error.replace(b",\r\n", b"[", 1) if array and not count else error
             return
         yield chunk
         count += 1
