@@ -216,6 +216,27 @@ def test_a_stream_that_breaks_leaves_a_cancelled_interaction(simulator: Simulato
     assert whole(ask(simulator.url, own))["status"] == "cancelled"
 
 
+def test_a_long_answer_goes_on_where_it_stopped(simulator: Simulator) -> None:
+    path = "/v1/interactions"
+    simulate = {"x-simulate": "tokens=90,continue-after=40,thoughts=0"}
+    body = {"model": "gemini-4-argon", "input": "Tell me about rivers."}
+    uncut = whole(ask(simulator.url, path, body, headers={"x-simulate": "tokens=90,thoughts=0"}))
+    text, hops = "", 0
+    answer = whole(ask(simulator.url, path, body, headers=simulate))
+    while answer["status"] == "requires_continuation":
+        text, hops = text + text_of(answer), hops + 1
+        assert hops < 5
+        again = {
+            "model": "gemini-4-argon",
+            "previous_interaction_id": answer["id"],
+            "continuation_token": answer["continuation_token"],
+        }
+        answer = whole(ask(simulator.url, path, again, headers=simulate))
+    assert hops > 0
+    assert answer["status"] == "completed"
+    assert text + text_of(answer) == text_of(uncut)
+
+
 def test_background_work_is_read_later(simulator: Simulator) -> None:
     begun = create(simulator, background=True)
     assert begun.json()["status"] == "in_progress"

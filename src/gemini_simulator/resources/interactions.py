@@ -38,10 +38,14 @@ ENDED = ("completed", "requires_action", "failed", "cancelled", "incomplete", "r
 
 @dataclass(slots=True)
 class Record:
-    """One interaction: what was asked, what has been told so far, and who is still telling."""
+    """One interaction: what was asked, what has been told so far, and who is still telling.
+
+    ``prompt`` is what the model was given; ``contents`` is that and, in the end, what it said.
+    """
 
     id: str
     asked: dict[str, Any]
+    prompt: list[Content]
     contents: list[Content]
     created: float
     state: dict[str, Any]
@@ -63,11 +67,13 @@ class Record:
         return told
 
     def brief(self, full: bool) -> dict[str, Any]:
-        """The interaction as lifecycle events carry it; ``full`` adds usage."""
+        """The interaction as lifecycle events carry it; ``full`` adds usage and token."""
         names = ("id", "status", "created", "updated", "model", "agent", "service_tier")
         shown = {name: self.state[name] for name in names if name in self.state}
-        if full and "usage" in self.state:
-            shown["usage"] = self.state["usage"]
+        if full:
+            shown |= {
+                name: self.state[name] for name in ("usage", "continuation_token") if name in self.state
+            }
         return {**shown, "object": "interaction"}
 
 
@@ -97,23 +103,36 @@ def open_record(request: Request, body: dict[str, Any]) -> tuple[Record, Asked]:
     """
     refuse_unknown(body, FIELDS)
     hold(body, INTERACTION)
-    require(body, ("input",), "CreateInteractionRequest")
     model = _generating_model(request, body)
     if body.get("background") and body.get("store") is False:
         raise ApiError(400, "background=true requires store=true.")
-    previous = body.get("previous_interaction_id")
-    history = list(_find(request, str(previous)).contents) if previous else []
-    contents = history + contents_of(body["input"], history)
-    asked = put(request, model, generate_body(body, contents))
+    prompt, contents = _turns(request, body)
+    asked = put(request, model, generate_body(body, prompt))
     now = request.world.clock.now()
     state: dict[str, Any] = {"id": request.world.new_id("v1_"), "status": "in_progress"}
     state |= {"created": whole_seconds(now), "updated": whole_seconds(now)}
     state |= {name: body[name] for name in SHOWN if body.get(name)}
     state["service_tier"] = asked.tier
-    record = Record(state["id"], body, contents, now, state)
+    record = Record(state["id"], body, prompt, contents, now, state)
     if body.get("store") is not False:
         request.project.blobs[f"interaction:{record.id}"] = record
     return record, asked
+
+
+def _turns(request: Request, body: dict[str, Any]) -> tuple[list[Content], list[Content]]:
+    """What the model is given, and what the interaction holds before the model speaks.
+
+    With a continuation token and no input the answer of the previous interaction goes on: the model gets the same
+    prompt once more, and what it said so far stands. Raises ApiError 400 or 404.
+    """
+    name = body.get("previous_interaction_id")
+    previous = _find(request, str(name)) if name else None
+    if previous is not None and body.get("continuation_token") and not body.get("input"):
+        return previous.prompt, previous.contents
+    require(body, ("input",), "CreateInteractionRequest")
+    history = list(previous.contents) if previous else []
+    contents = history + contents_of(body["input"], history)
+    return contents, contents
 
 
 async def narrate(
@@ -168,7 +187,12 @@ def _end(world: World, record: Record, narrator: Narrator, status: str) -> None:
             {"code": "blocked", "message": f"The prompt was blocked: {narrator.blocked}."}
         ]
     if narrator.parts:
-        record.contents = [*record.contents, {"role": "model", "parts": narrator.parts}]
+        *before, last = record.contents
+        if last["role"] == "model":
+            # A continued answer is one turn, however many requests it took.
+            record.contents = [*before, {"role": "model", "parts": last["parts"] + narrator.parts}]
+        else:
+            record.contents = [*record.contents, {"role": "model", "parts": narrator.parts}]
     # Wakes the readers for whom the end is no event of its own.
     record.grown.set()
     record.grown = asyncio.Event()
@@ -249,7 +273,7 @@ async def get(request: Request) -> Reply | StreamReply:
             raise ApiError(400, f"Unknown last_event_id '{last}'.")
         return _stream(follow(record, known.index(last) + 1 if last else 0))
     if asked_for(request, "include_input"):
-        return Reply({**record.state, "input": record.asked["input"]})
+        return Reply({**record.state, "input": record.asked.get("input", "")})
     return Reply(record.state)
 
 
