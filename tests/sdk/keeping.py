@@ -8,10 +8,11 @@ from typing import Any
 
 from google.genai import types
 
-from tests.sdk.sides import Side
+from tests.sdk.sides import Side, raw
 from tests.sdk.talking import EMBEDDER, FLASH, OLDER, told
 
 MEBIBYTE = 1 << 20
+VEO = "veo-3.1-generate-001"
 
 
 def refusal(ask: Any) -> dict[str, Any]:
@@ -69,6 +70,26 @@ async def _kept(aio: Any) -> list[Any]:
 def file_waiting(side: Side) -> Any:
     """The asynchronous client, over both transports."""
     return [side.waiting(_kept), side.waiting(_kept, taped=False)]
+
+
+def video(side: Side) -> Any:
+    """A film downloaded by the SDK, which no longer begins one by itself outside Google's enterprise platform."""
+    begun = raw(
+        "POST",
+        f"{side.url}/v1beta/models/{VEO}:predictLongRunning",
+        headers={"x-goog-api-key": side.key, "user-agent": "curl/8.5.0"},
+        json={"instances": [{"prompt": "A boat."}], "parameters": {"sampleCount": 1}},
+    ).json()
+    (sample,) = begun["response"]["generateVideoResponse"]["generatedSamples"]
+    film = types.GeneratedVideo(video=types.Video(uri=sample["video"]["uri"]))
+    client = side.client(api_version="v1beta")
+    data = client.files.download(file=film)
+    assert data
+    assert len(data) > 60_000
+    made = [file for file in client.files.list() if file.source == types.FileSource.GENERATED]
+    for file in made:
+        client.files.delete(name=file.name or "")
+    return [begun, made, data]
 
 
 def cache(side: Side) -> Any:
@@ -173,6 +194,6 @@ def token(side: Side) -> Any:
 
 
 SCENARIOS = [
-    small_file, file_by_an_older_door, large_file, file_waiting, cache, batch, batch_from_a_file,
+    small_file, file_by_an_older_door, large_file, file_waiting, video, cache, batch, batch_from_a_file,
     batch_of_embeddings, store, token,
 ]  # fmt: skip
