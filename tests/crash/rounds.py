@@ -119,12 +119,14 @@ class Rounds:
                 if victim.process.poll() is None:
                     victim.kill()
                     victim.buried()
+                victim.dismiss()
         return self.tally
 
     def _round(self, victim: Victim, number: int, fate: Fate, following: Fate) -> None:
         """One gateway's life and death, and what the next one makes of it."""
         self._lives[victim.boot] = number
         self.ways[fate.way] += 1
+        victim.prepare(following.durability)
         stalls = fate.way == "drain"
         load = Load(victim.port, number, questions(self._dice, stalls), fate.clients)
         try:

@@ -18,6 +18,10 @@ from gemgate.store.verify import verify
 from tests.gateway.launch import DEMO_KEY, until
 
 SECONDS = 30.0
+# A gateway whose modules are loaded and which has done nothing yet: it starts when a line comes in.
+WAITING = (
+    "import sys; from gemgate.gateway.process import main; sys.stdin.buffer.readline(); sys.exit(main())"
+)
 CONFIG = """
 [upstream]
 base_url = "{upstream}"
@@ -53,6 +57,7 @@ class Victim:
         self.port = 0
         self.boot = ""
         self._locker: sqlite3.Connection | None = None
+        self._waiting: tuple[str, subprocess.Popen[bytes]] | None = None
         self._env = {
             name: value
             for name, value in os.environ.items()
@@ -67,13 +72,12 @@ class Victim:
         )
         self._boots = self.boots()
 
-    def spawn(self, durability: str) -> None:
-        """Start a process without waiting for it."""
-        self._boots = self.boots()
+    def prepare(self, durability: str) -> None:
+        """Have the next process load its modules meanwhile: half of a gateway's start is that."""
         with self.log_file.open("ab") as log:
-            self.process = subprocess.Popen(
+            process = subprocess.Popen(
                 [
-                    *(sys.executable, "-m", "gemgate.gateway.process"),
+                    *(sys.executable, "-c", WAITING),
                     *("--config", str(self._configs[durability]), "--data", str(self.data), "--port", "0"),
                 ],
                 stdin=subprocess.PIPE,
@@ -81,6 +85,28 @@ class Victim:
                 stderr=log,
                 env=self._env,
             )
+        self._waiting = durability, process
+
+    def dismiss(self) -> None:
+        """Let go of a prepared process that is not needed."""
+        if self._waiting is not None:
+            self.process = self._waiting[1]
+            self._waiting = None
+            self.kill()
+            self.buried()
+
+    def spawn(self, durability: str) -> None:
+        """Start a gateway without waiting for it."""
+        if self._waiting is None or self._waiting[0] != durability:
+            self.dismiss()
+            self.prepare(durability)
+        assert self._waiting is not None
+        self._boots = self.boots()
+        self.process = self._waiting[1]
+        self._waiting = None
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"start\n")
+        self.process.stdin.flush()
 
     def ready(self) -> None:
         """Wait until it listens. Raises RuntimeError when it does not come up."""
