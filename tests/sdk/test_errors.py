@@ -88,7 +88,7 @@ def test_a_refusal_of_google_comes_through_untouched(
     assert row["output_tokens"] == 0
 
 
-def test_the_classes_of_errors(plainly: Side, proxied: Side) -> None:
+def test_the_classes_of_errors(proxied: Side) -> None:
     expected = {"context-overflow": 400, "leaked-key": 403, "model-not-found": 404, "quota-rpm-free": 429}
     broken = {"internal": 500, "overloaded": 503, "deadline": 504}
     for fault, code in {**expected, **broken}.items():
@@ -138,7 +138,7 @@ def test_the_sdk_accepts_a_stream_without_an_end_and_the_gateway_does_not(
     cut_short(here)
 
 
-def test_a_cut_stream_raises(plainly: Side, proxied: Side) -> None:
+def test_a_cut_stream_raises(proxied: Side) -> None:
     here = run(proxied, lambda side: pieces(side, "cut-after=2"))
     whole_tale = run(proxied, lambda side: pieces(side, ""))
     assert here.result[0] == whole_tale.result[0][:2]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from google.genai import types
 
-from tests.sdk.sides import CLIENT_KEY, Side, Told, raw, run
+from tests.gateway.launch import until
+from tests.sdk.sides import CLIENT_KEY, Side, Told, newest, raw, run
 from tests.sdk.talking import ARGON, EMBEDDER, FLASH, OLDER, TOOL
 
 LITE = "gemini-3.5-flash-lite"
@@ -179,3 +180,21 @@ def test_a_stream_in_array_form(proxied: Side) -> None:
     assert row["output_tokens"] == last["usageMetadata"]["candidatesTokenCount"] == 90
     assert row["finish"] == last["candidates"][0]["finishReason"] == "STOP"
     assert row["response_bytes"] == len(answer.content)
+
+
+def test_pieces_come_as_they_are_made_and_a_user_who_leaves_is_on_record(proxied: Side) -> None:
+    """The upstream falls silent after two events: they arrive all the same, and then the user closes the stream."""
+    gateway = proxied.gateway
+    assert gateway is not None
+    proxied.begin()
+    last = newest(proxied)
+    pieces = proxied.client("stall-after=2").models.generate_content_stream(model=FLASH, contents="A tale.")
+    texts = [next(pieces).text, next(pieces).text]
+    assert all(texts)
+    pieces.close()
+    until(lambda: newest(proxied) > last, "the row of the call that was left")
+    (row,) = gateway.rows("SELECT * FROM call_log WHERE seq > ?", last)
+    assert (row["outcome"], row["status"], row["reason"]) == ("cancelled", 499, "client_left")
+    assert row["output_tokens"] > 0
+    assert row["estimated_tokens"] == row["input_tokens"] + row["output_tokens"] + row["thoughts_tokens"]
+    until(lambda: proxied.simulator.log()[0]["aborted"], "the end of the upstream call")
