@@ -96,6 +96,8 @@ class Gateway:
             self.stop()
         else:
             self._buried()
+        if kind is None:
+            self.proven()
 
     @property
     def log(self) -> str:
@@ -114,6 +116,12 @@ class Gateway:
     def calls(self) -> list[dict[str, Any]]:
         """All calls with names, newest last."""
         return self.rows("SELECT * FROM call_log ORDER BY seq")
+
+    def proven(self) -> None:
+        """Assert that the record proves itself (``gemgate verify``) once nothing is under way."""
+        command = [sys.executable, "-m", "gemgate.cli.main", "verify", "--data", str(self.data)]
+        done = subprocess.run([*command, "--config", str(self.config)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def call(self, answer: httpx.Response) -> dict[str, Any]:
         """The row of the call that this answer belongs to."""

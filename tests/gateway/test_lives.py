@@ -138,6 +138,7 @@ def test_a_changed_configuration_is_taken_over_by_sighup(simulator: Simulator, t
         gateway.process.send_signal(signal.SIGHUP)
         until(lambda: "is not used" in gateway.log, "the complaint about the new file")
         assert client.post(GENERATE, json=ASK).status_code == 200
+        gateway.config.write_text(text)
 
 
 def test_a_client_may_name_one_of_two_projects(simulator: Simulator, tmp_path: Path) -> None:
