@@ -5,6 +5,7 @@ Google said something, and an error where Google's answer ended without a word.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -92,7 +93,7 @@ def test_the_classes_of_errors(proxied: Side) -> None:
     expected = {"context-overflow": 400, "leaked-key": 403, "model-not-found": 404, "quota-rpm-free": 429}
     broken = {"internal": 500, "overloaded": 503, "deadline": 504}
     for fault, code in {**expected, **broken}.items():
-        seen = run(proxied, lambda side, fault=fault: whole(side, fault)).result
+        seen = run(proxied, partial(whole, fault=fault)).result
         assert (seen["class"], seen["code"]) == ("ClientError" if code < 500 else "ServerError", code)
 
 
@@ -183,7 +184,7 @@ def test_an_error_inside_a_stream_is_google_s_own_error(plainly: Side, proxied: 
 
 def test_an_interaction_that_breaks_ends_in_an_error_event(proxied: Side) -> None:
     def ask(side: Side) -> Any:
-        talk = side.client("cut-after=4", retry_options=types.HttpRetryOptions(attempts=1)).interactions
+        talk: Any = side.client("cut-after=4", retry_options=types.HttpRetryOptions(attempts=1)).interactions
         return [event.event_type for event in talk.create(model=FLASH, input="Talk.", stream=True)]
 
     seen = run(proxied, ask)
@@ -208,7 +209,7 @@ def test_the_sdk_s_own_retries_are_calls_of_their_own(plainly: Side, proxied: Si
 
 def test_no_error_tells_a_key(proxied: Side) -> None:
     for fault in (*REFUSALS, *BROKEN):
-        seen = run(proxied, lambda side, fault=fault: whole(side, fault))
+        seen = run(proxied, partial(whole, fault=fault))
         text = bytes(seen.wire[0].body) + str(seen.wire[0].headers).encode()
         assert DEMO_KEY.encode() not in text
         assert CLIENT_KEY.encode() not in text

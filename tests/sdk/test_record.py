@@ -188,7 +188,9 @@ def test_pieces_come_as_they_are_made_and_a_user_who_leaves_is_on_record(proxied
     assert gateway is not None
     proxied.begin()
     last = newest(proxied)
-    pieces = proxied.client("stall-after=2").models.generate_content_stream(model=FLASH, contents="A tale.")
+    pieces: Any = proxied.client("stall-after=2").models.generate_content_stream(
+        model=FLASH, contents="A tale."
+    )
     texts = [next(pieces).text, next(pieces).text]
     assert all(texts)
     pieces.close()
