@@ -51,6 +51,10 @@ _MESSAGE = 1000
 _WHOLE = Verdict(kind=Kind.OK, status=200, billed=True)
 
 
+# Google answers 403 for a file or cache of another project as well as for one that never was.
+_OF_A_RESOURCE = re.compile(r"permission to access the \w+ |not found \(or permission denied\)")
+
+
 def seconds(text: str) -> float:
     """A span as Google writes it (``34s``, ``19h8m53.1s``, ``850ms``) in seconds; 0.0 when it is none."""
     found = _SPAN.fullmatch(text.strip())
@@ -241,6 +245,8 @@ def _no_entry(status: int, message: str, reasons: set[str]) -> tuple[Kind, str, 
         return Kind.REFUSED, "unauthenticated", Scope.KEY
     if reasons & {"SERVICE_DISABLED", "BILLING_DISABLED"}:
         return Kind.REFUSED, "project_disabled", Scope.PROJECT
+    if _OF_A_RESOURCE.search(message):
+        return Kind.REFUSED, "not_found", Scope.CALLER
     return Kind.REFUSED, "denied", Scope.KEY
 
 
