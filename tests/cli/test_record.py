@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from sampled import BOOK, MODEL, RICH, START, attempt, identity, intent, record
 from served import environment
 
+from gemgate.cli.screen import Column, fitting
 from gemgate.core.call import Outcome, Record, spell
 from gemgate.core.verdict import Kind
 from gemgate.store import connection, ledger, migrate, prices
@@ -221,3 +223,42 @@ def test_a_record_that_cannot_be_read_is_a_sentence(tmp_path: Path, arguments: l
     assert broken.returncode == 1
     assert "cannot be read" in broken.stderr
     assert "Traceback" not in nothing.stderr + broken.stderr
+
+
+@pytest.mark.parametrize("width", [80, 110])
+def test_a_narrow_terminal_leaves_columns_out_and_cuts_no_value(
+    kept: tuple[Path, list[Record]], width: int
+) -> None:
+    # rich takes these two for a terminal of that width.
+    terminal = {
+        **environment(),
+        "TTY_COMPATIBLE": "1",
+        "COLUMNS": str(width),
+        "NO_COLOR": "1",
+        "TERM": "linux",
+    }
+    done = subprocess.run(
+        [*COMMAND, "calls", "--data", str(kept[0]), "--outcome", "ok"],
+        env=terminal,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = re.sub(r"\x1b\[\d*m", "", done.stdout).splitlines()
+    assert len(lines) == 13
+    assert all(len(line) <= width for line in lines)
+    assert "…" not in done.stdout
+    assert "\x1b" in done.stdout, "this was not taken for a terminal"
+    assert {"time", "call", "outcome", "model", "billed"} <= set(lines[0].split())
+    assert ("cached" in lines[0]) is (width > 110)
+    assert all(MODEL in line for line in lines[1:])
+
+
+def test_the_column_that_matters_least_leaves_first() -> None:
+    columns = [Column("keep"), Column("less", leaves=1), Column("least", leaves=2), Column("empty", leaves=3)]
+    rows = [["aaaa", "bbbbbb", "cccccc", ""]]
+    assert fitting(columns, rows, 20) == [0, 1, 2]
+    assert fitting(columns, rows, 19) == [0, 1]
+    assert fitting(columns, rows, 11) == [0]
+    assert fitting(columns, rows, 2) == [0]

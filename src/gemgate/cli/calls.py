@@ -14,8 +14,8 @@ from rich.text import Text
 
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.record import opened
-from gemgate.cli.screen import Column, screen, table
-from gemgate.cli.shown import Since, dollars, iso, moment, plain, span
+from gemgate.cli.screen import Column, screen, table, width_of
+from gemgate.cli.shown import Since, brief, dollars, iso, moment, plain, span
 from gemgate.core.call import Outcome
 from gemgate.store import reports
 from gemgate.store.connection import Connection, reading
@@ -38,17 +38,17 @@ COLUMNS = (
     Column("time"),
     Column("call"),
     Column("outcome"),
-    Column("status", right=True),
-    Column("method", folds=True),
+    Column("status", right=True, leaves=2),
+    Column("method", folds=True, leaves=5),
     Column("model", folds=True),
-    Column("input", right=True),
-    Column("cached", right=True),
-    Column("output", right=True),
+    Column("input", right=True, leaves=3),
+    Column("cached", right=True, leaves=8),
+    Column("output", right=True, leaves=4),
     Column("billed", right=True),
-    Column("list", right=True),
-    Column("first byte", right=True),
-    Column("took", right=True),
-    Column("why", folds=True),
+    Column("list", right=True, leaves=6),
+    Column("first byte", right=True, leaves=7),
+    Column("took", right=True, leaves=3),
+    Column("why", folds=True, leaves=1),
 )
 
 
@@ -72,7 +72,10 @@ COLUMNS = (
     "--json", "as_json", is_flag=True, help="One JSON object a line; times in µs, money in nano-dollars."
 )
 def command(data: Path | None, config: Path | None, **more: Any) -> None:
-    """Show the newest calls, newest first (with --follow: newest last)."""
+    """Show the newest calls, newest first (with --follow: newest last).
+
+    A narrow terminal leaves columns out; `gemgate call ID` and --json have everything.
+    """
     which = Filter(
         model=more["model"], outcome=more["outcome"] or "", status=more["status"] or 0, since=more["since"]
     )
@@ -141,7 +144,9 @@ def billed(row: CallRow) -> str:
 
 def why(row: CallRow) -> str:
     """The reason of an end that was not ok, else a finish reason worth a look."""
-    return plain(row.reason or row.block or (row.finish if row.finish not in ("STOP", "completed") else ""))
+    return plain(
+        row.reason or row.block or (row.finish if row.finish.lower() not in ("stop", "completed") else "")
+    )
 
 
 def _show(rows: list[CallRow]) -> None:
@@ -149,12 +154,16 @@ def _show(rows: list[CallRow]) -> None:
     if not rows:
         out.print("No calls match.")
         return
-    out.print(table(COLUMNS, [_cells(row) for row in rows]))
+    now = time.time_ns() // 1000
+    cells = [_cells(row, moment(row.received_at)) for row in rows]
+    if width_of(COLUMNS, cells, range(len(COLUMNS))) > out.width:
+        cells = [_cells(row, brief(row.received_at, now)) for row in rows]
+    out.print(table(COLUMNS, cells, out.width))
 
 
-def _cells(row: CallRow) -> list[str | Text]:
+def _cells(row: CallRow, when: str) -> list[str | Text]:
     return [
-        moment(row.received_at),
+        when,
         row.call_id[:SHORT],
         Text(row.outcome, style=STYLES.get(row.outcome, "")),
         str(row.status),

@@ -30,7 +30,7 @@ def command(data: Path | None, config: Path | None, **more: Any) -> None:
     """Show the price book in force.
 
     Prices are dollars for a million tokens. They change at midnight in California. Rows of your own come from
-    the file that prices.file names.
+    the file that prices.file names. A narrow terminal leaves columns out; --json has everything.
     """
     book = _book(settings_of(config, data))
     day: datetime.date | None = more["at"]
@@ -44,7 +44,7 @@ def command(data: Path | None, config: Path | None, **more: Any) -> None:
             click.echo(json.dumps(as_object(price)))
         return
     out = screen()
-    out.print(table(_COLUMNS, _rows(book, found, at)))
+    out.print(table(_COLUMNS, _rows(book, found, at), out.width))
     out.print(
         f"In force on {day_of(at)} (Pacific), book as of {book.as_of}. Empty: not known, or no rate apart."
     )
@@ -99,16 +99,16 @@ def _day(micros: int | None) -> str | None:
 
 _COLUMNS = (
     Column("model", folds=True),
-    Column("tier"),
+    Column("tier", leaves=1),
     Column("input", right=True),
     Column("cached", right=True),
     Column("output", right=True),
-    Column("input > 200k", right=True),
-    Column("output > 200k", right=True),
-    Column("audio input", right=True),
-    Column("image output", right=True),
+    Column("input > 200k", right=True, leaves=2),
+    Column("output > 200k", right=True, leaves=2),
+    Column("audio input", right=True, leaves=3),
+    Column("image output", right=True, leaves=4),
     Column("until"),
-    Column("answered by", folds=True),
+    Column("answered by", folds=True, leaves=1),
 )
 
 

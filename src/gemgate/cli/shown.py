@@ -18,6 +18,16 @@ def moment(micros: int) -> str:
     return local.strftime("%Y-%m-%d %H:%M:%S.") + f"{micros // 1000 % 1000:03d}"
 
 
+def brief(micros: int, now: int) -> str:
+    """A UTC time in this machine's zone, for where room is short: the second today, the minute before."""
+    local, today = (
+        datetime.datetime.fromtimestamp(at / 1e6, datetime.UTC).astimezone() for at in (micros, now)
+    )
+    if local.date() == today.date():
+        return local.strftime("%H:%M:%S")
+    return local.strftime("%m-%d %H:%M" if local.year == today.year else "%Y-%m-%d")
+
+
 def iso(micros: int) -> str:
     """A UTC time in ISO 8601, for programs."""
     at = datetime.datetime.fromtimestamp(micros // 1_000_000, datetime.UTC)
