@@ -6,10 +6,14 @@ import os
 import signal
 import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from served import ended, get, served
+from served import ended, environment, get, served
+
+from gemgate.app.serve import last_words
 
 ALONE = ("--only", "console", "--console-port", "0")
 
@@ -118,3 +122,33 @@ def test_a_database_of_a_later_gemgate_is_left_alone(tmp_path: Path) -> None:
         assert one.wait() == 1
         assert "9999" in one.lines[-1]
     assert later.read_bytes() == before
+
+
+def test_a_database_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    # The kernel lets this process and its children write no more than 16 KiB into a file, as a full disk would.
+    serve = [sys.executable, "-m", "gemgate.cli.main", "serve", "--data", str(tmp_path / "data"), *ALONE]
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 16; exec "$@"', "limited", *serve],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "could not be made or brought up to date" in done.stderr
+    assert "room" in done.stderr
+    assert "sqlalche" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_the_last_words_are_the_faults_own() -> None:
+    assert last_words("Traceback:\n  File x\nOSError: [Errno 28] No space left on device\n") == (
+        "[Errno 28] No space left on device"
+    )
+    full = "sqlalchemy.exc.OperationalError: (sqlite3.OperationalError) database or disk is full\n"
+    assert last_words(
+        f"{full}[SQL: CREATE TABLE x]\n(Background on this error at: https://x.example/)\n"
+    ) == ("database or disk is full")
+    assert last_words("") == ""

@@ -7,6 +7,7 @@ The order is what makes a warm start quick: what must be known before a child st
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +20,10 @@ from gemgate.app.supervisor import Supervisor
 from gemgate.config import Settings
 from gemgate.config.running import read_running
 from gemgate.store import version
+
+# The line that names a fault, less the name of the driver's own that SQLAlchemy puts before it. Its other lines
+# (the statement, a link to a manual) help nobody here.
+_FAULT = re.compile(r"^[A-Za-z_][\w.]*: (?:\([\w.]+\) )?(.+)$", re.MULTILINE)
 
 _PATIENCE = 5.0  # seconds for a gateway whose supervisor was killed to finish and free its port
 
@@ -67,8 +72,17 @@ def bring_up_to_date(settings: Settings, say: Callable[[str], None]) -> None:
         check=False,
     )
     if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise FolderError(f"{settings.database} could not be brought up to date: {lines[-1]}")
+        why = last_words(done.stderr) or f"exit code {done.returncode}"
+        raise FolderError(
+            f"{settings.database} could not be made or brought up to date: {why}. "
+            "See that the disk has room and that this user may write there, then start again."
+        )
+
+
+def last_words(stderr: str) -> str:
+    """The sentence of the fault that ended a process, out of its traceback; empty when it left none."""
+    faults = _FAULT.findall(stderr)
+    return faults[-1].strip().rstrip(".") if faults else ""
 
 
 def _claim(settings: Settings, found: dict[str, Role]) -> None:
