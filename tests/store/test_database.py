@@ -313,6 +313,14 @@ async def test_the_spill_of_a_dead_boot_is_moved_before_its_calls_are_closed(dat
     assert findings(data) == []
 
 
+async def test_a_boot_that_ended_in_order_leaves_no_lock_file_for_ever(data: Path) -> None:
+    for _ in range(3):
+        async with opened(data) as database:
+            assert await database.sweep(assumed) == 0
+            (lock,) = (data / "boots").glob("????????*.lock")
+            assert lock.stem == database.boot.id.hex()
+
+
 async def test_the_spill_of_a_living_boot_is_left_to_it(data: Path) -> None:
     other = boots.begin(data, identity())
     theirs = spill.Spill(spill.path_of(data, other.id), sync=False)

@@ -37,7 +37,7 @@ from gemgate.gateway.surface import Surface
 from gemgate.store import boots, prices
 from gemgate.store.database import FILE, Database
 from gemgate.store.database import Settings as Keeping
-from gemgate.upstream.client import AioUpstream
+from gemgate.upstream.client import HttpUpstream
 
 log = logging.getLogger("gemgate.gateway")
 
@@ -85,7 +85,7 @@ async def _desk(snapshot: Snapshot) -> Desk:
     )
     db = await Database.open(settings.data / FILE, boot, keeping)
     limits = settings.upstream
-    upstream = AioUpstream(limits.connect_timeout, limits.max_connections, limits.ca_file)
+    upstream = HttpUpstream(limits.connect_timeout, limits.max_connections, limits.ca_file)
     return Desk(snapshot, db, upstream, boot.id, installation_secret(settings.data))
 
 
@@ -145,6 +145,9 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     try:
         await server.serve(sockets=[sock])
     finally:
+        if calls := set(server.server_state.tasks):
+            # What outlasted the drain was cancelled; its rows are still being written.
+            await asyncio.wait(calls, timeout=PATIENCE)
         desk.watch.stop()
         for task in tidying:
             task.cancel()

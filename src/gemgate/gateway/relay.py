@@ -11,7 +11,7 @@ Laws:
 
 from __future__ import annotations
 
-from gemgate.core.call import spell
+from gemgate.core.call import Streaming, spell
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini import errors, verdict
 from gemgate.dialects.gemini.array import ArrayFeed
@@ -141,14 +141,13 @@ def _error_tail(found: Verdict, tap: Tap, ticket: Ticket) -> bytes:
     body = errors.render(errors.from_verdict(found), spell(ticket.call_id))
     if fault is not None and fault.raw:
         body = fault.raw
-    if isinstance(tap.splitter, ArrayFeed):
-        # Whole elements were forwarded, or nothing at all.
-        return b",\r\n" + body + b"]\n" if ticket.exchange.sent else b"[" + body + b"]\n"
     return stream_error(ticket, body)
 
 
 def stream_error(ticket: Ticket, body: bytes) -> bytes:
-    """An error body as the last event of the call's stream."""
+    """An error body as the last event of the call's stream, of which whole events were forwarded so far."""
+    if ticket.streaming is Streaming.ARRAY:
+        return b",\r\n" + body + b"]\n" if ticket.exchange.sent else b"[" + body + b"]\n"
     if ticket.match is not None and ticket.match.reading is Reading.INTERACTION:
         return errors.interactions_error(body)
     return errors.sse_error(body)

@@ -68,12 +68,13 @@ class Surface:
             ticket.abandon(Outcome.CANCELLED, 499, "client_left")
             await self._settle_quietly(ticket)
         except asyncio.CancelledError:
-            if not vigil.gone:
-                ticket.abandon(Outcome.INTERRUPTED, 503, "shutdown")
+            if vigil.gone:
+                ticket.abandon(Outcome.CANCELLED, 499, "client_left")
                 await self._settle_quietly(ticket)
-                raise
-            ticket.abandon(Outcome.CANCELLED, 499, "client_left")
-            await self._settle_quietly(ticket)
+            else:
+                # The drain is over. Nobody waits for this task, so it may end in order.
+                ticket.abandon(Outcome.INTERRUPTED, 503, "shutdown")
+                await self._refuse(ticket, SHUTDOWN)
         except Exception:
             log.exception("call %s met a fault of gemgate", spell(call_id))
             await self._refuse(
@@ -140,6 +141,13 @@ class Surface:
             log.error("call %s could not be recorded: %s", spell(ticket.call_id), refused.message)
 
 
+SHUTDOWN = Refused(
+    503,
+    "SHUTDOWN",
+    "gemgate was stopped before the answer was whole.",
+    hint="Send the request again once it runs.",
+    retry_after=1.0,
+)
 LIVE = Refused(
     501,
     "LIVE_NOT_SERVED",

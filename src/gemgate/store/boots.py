@@ -101,6 +101,22 @@ def find_dead(conn: sqlite3.Connection, data: Path) -> dict[bytes, int]:
     return {boot: last_seen(data, boot) for (boot,) in boots if not alive(data, boot)}
 
 
+def find_ended(conn: sqlite3.Connection, data: Path) -> set[bytes]:
+    """Boots that ended in order, left nothing open, and whose lock file is still there."""
+    found = set()
+    for file in (data / "boots").glob("*.lock"):
+        with contextlib.suppress(ValueError):  # a name that is no boot's is not ours to remove
+            boot = bytes.fromhex(file.stem)
+            row = conn.execute(
+                "SELECT 1 FROM boots WHERE boot = ? AND ended IS NOT NULL"
+                " AND id NOT IN (SELECT boot_id FROM open_calls)",
+                (boot,),
+            ).fetchone()
+            if row is not None:
+                found.add(boot)
+    return found
+
+
 def sweep(data: Path, settled: set[bytes]) -> None:
     """Remove the lock files of dead boots whose calls are closed."""
     for boot in settled:

@@ -173,7 +173,8 @@ class Database:
         dead = await self.run(lambda conn: boots.find_dead(conn, data))
         await self.run(lambda _: self._writer.backlog.adopt())
         closed = await self.run(lambda conn: ledger.close_dead(conn, dead, price))
-        boots.sweep(data, set(dead))
+        ended = await self.run(lambda conn: boots.find_ended(conn, data))
+        boots.sweep(data, set(dead) | ended)
         return closed
 
     def health(self) -> Health:

@@ -2,8 +2,8 @@
 
 Laws:
 
-- one request in, one request out: aiohttp's own retry of idempotent methods is off, redirects are not followed,
-  cookies are not kept, bodies are not decompressed, no header is added that the caller did not give;
+- one request in, one request out: nothing is retried, redirects are not followed, cookies are not kept, bodies
+  are not decompressed, no header is added but ``Host`` and the body's length;
 - the host comes from configuration, never from a caller: ``Wire.target`` is a path and begins with ``/``;
 - every transport fault leaves this module as a ``TransportFault`` that carries a ``Verdict``.
 """
@@ -11,27 +11,29 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
-import aiohttp
+import aiohappyeyeballs
 import msgspec
-from aiohttp import hdrs
-from multidict import CIMultiDict
-from yarl import URL
 
+from gemgate.core.errors import Refused
 from gemgate.core.verdict import Kind, Scope, Verdict
+from gemgate.upstream.http1 import Answer, Broken, Connection
 
-SKIP_AUTO = (hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.CONTENT_TYPE)
-# Bodies up to this size are handed over whole; aiohttp writes them in one piece.
-WHOLE = 1 << 20
+# Google keeps idle connections for minutes; we let go of ours before a middlebox may have done so unseen.
+IDLE = 55.0
+STAGGER = 0.25  # seconds before the next address of a host is tried beside the first (RFC 8305)
 
 
 class Wire(msgspec.Struct):
-    """One request as it goes upstream. ``target`` is the raw path with query, ``length`` None for no body."""
+    """One request as it goes upstream. ``target`` is the raw path with query, ``length`` None when unknown."""
 
     verb: str
     target: str
@@ -75,102 +77,186 @@ class Upstream(Protocol):
         ...
 
 
-class AioReply:
-    """A ``Reply`` over aiohttp."""
+class HttpReply:
+    """A ``Reply`` over one connection, which may serve another exchange once this one is complete."""
 
-    __slots__ = ("_response", "headers", "status")
+    __slots__ = ("_answer", "headers", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-        self.headers = [(name.lower(), value) for name, value in response.raw_headers]
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self.status = answer.status
+        self.headers = answer.headers
 
     async def read(self) -> bytes:
         """The next piece of the body as it came in; empty at its end. Raises TransportFault."""
         try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError, EOFError) as error:
-            raise TransportFault(verdict_of(error, began=True)) from None
+            return await self._answer.read()
+        except Broken as broken:
+            raise TransportFault(_of(broken)) from None
 
     def close(self) -> None:
-        """Hand the connection back when the body was read to its end, close it otherwise."""
-        if self._response.content.at_eof() and self._response.content.exception() is None:
-            self._response.release()
-        else:
-            self._response.close()
+        """End the exchange; an unread rest closes the connection."""
+        self._answer.close()
 
 
-class AioUpstream:
-    """An ``Upstream`` over aiohttp."""
+class HttpUpstream:
+    """An ``Upstream`` over pooled HTTP/1.1 connections. Belongs to the running event loop."""
 
     def __init__(self, connect_timeout: float, max_connections: int = 0, ca_file: Path | None = None) -> None:
-        connector = aiohttp.TCPConnector(
-            limit=max_connections,
-            ttl_dns_cache=60,
-            keepalive_timeout=55,
-            ssl=ssl.create_default_context(cafile=str(ca_file)) if ca_file else True,
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=SKIP_AUTO,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout),
-            trust_env=False,
-            max_line_size=16384,
-            max_field_size=32768,
-        )
-        # A request that may have been billed is never sent twice behind our back.
-        self._session._retry_connection = False
+        self._loop = asyncio.get_running_loop()
+        self._timeout = connect_timeout
+        self._ca_file = ca_file
+        self._limit = max_connections
+        self._idle: dict[str, list[tuple[float, Connection]]] = {}
+        self._open: dict[Connection, str] = {}
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    @cached_property
+    def _trust(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
 
     async def send(self, base: str, wire: Wire) -> Reply:
         """Send and wait for the head. Raises TransportFault."""
-        headers = CIMultiDict(wire.headers)
-        if wire.length is not None and not isinstance(wire.body, bytes):
-            headers[hdrs.CONTENT_LENGTH] = str(wire.length)
+        place = _place(base)
+        head = _head(place, wire)
+        connection = self._pooled(base)
+        while connection is None and self._limit and len(self._open) >= self._limit:
+            await self._turn()
+            connection = self._pooled(base)
+        if connection is None:
+            connection = await self._connect(base, place)
         try:
-            response = await self._session.request(
-                wire.verb,
-                _url(base, wire.target),
-                data=wire.body,
-                headers=headers,
-                allow_redirects=False,
-            )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise TransportFault(verdict_of(error, began=False)) from None
-        return AioReply(response)
+            return HttpReply(await connection.exchange(head, wire.body))
+        except Broken as broken:
+            raise TransportFault(_of(broken)) from None
+
+    async def _turn(self) -> None:
+        """Wait until a connection is free or gone."""
+        turn: asyncio.Future[None] = self._loop.create_future()
+        self._queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._next()
+            raise
+
+    def _next(self) -> None:
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    def _pooled(self, base: str) -> Connection | None:
+        """The connection used last, so that those not needed grow old and close."""
+        idle = self._idle.get(base)
+        if not idle:
+            return None
+        oldest = self._loop.time() - IDLE
+        while idle and idle[0][0] < oldest:
+            idle.pop(0)[1].abort()
+        while idle:
+            _, connection = idle.pop()
+            if connection.usable:
+                return connection
+        return None
+
+    async def _connect(self, base: str, place: Place) -> Connection:
+        connection = Connection(self._loop, self._freed, self._lost)
+        self._open[connection] = base
+        sock: socket.socket | None = None
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = await self._loop.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+                sock = await aiohappyeyeballs.start_connection(
+                    found, happy_eyeballs_delay=STAGGER, interleave=1, loop=self._loop
+                )
+                await self._loop.create_connection(
+                    lambda: connection,
+                    sock=sock,
+                    ssl=self._trust if place.tls else None,
+                    server_hostname=place.host if place.tls else None,
+                )
+        except BaseException as error:
+            connection.abort()
+            if sock is not None:
+                sock.close()
+            self._lost(connection)
+            if isinstance(error, OSError | TimeoutError):
+                raise TransportFault(_unreached(error)) from None
+            raise
+        return connection
+
+    def _freed(self, connection: Connection) -> None:
+        base = self._open.get(connection)
+        if base is not None:
+            self._idle.setdefault(base, []).append((self._loop.time(), connection))
+            self._next()
+
+    def _lost(self, connection: Connection) -> None:
+        if self._open.pop(connection, None) is not None:
+            self._next()
 
     async def close(self) -> None:
-        """Close the session and its connections."""
-        await self._session.close()
+        """Close all connections."""
+        for connection in list(self._open):
+            connection.abort()
+        self._idle.clear()
 
 
-@lru_cache(maxsize=1024)
-def _url(base: str, target: str) -> URL:
-    return URL(base + target, encoded=True)
+class Place(msgspec.Struct, frozen=True):
+    """Where a base URL leads."""
+
+    host: str
+    port: int
+    tls: bool
+    name: str  # the Host header
+    path: str
 
 
-def verdict_of(error: Exception, *, began: bool) -> Verdict:
-    """The one place that turns transport exceptions into verdicts. No text of the exception is kept: it may
-    hold a URL."""
-    if began:
-        return Verdict(
-            kind=Kind.CUT,
-            status=502,
-            reason="cut",
-            message="The upstream connection broke in the middle of the answer.",
-            scope=Scope.UPSTREAM,
-            billed=True,
-        )
-    reason, message, billed = "disconnected", "The upstream closed the connection without an answer.", True
-    if isinstance(error, aiohttp.ConnectionTimeoutError | asyncio.TimeoutError):
-        reason, message, billed = "connect_timeout", "The upstream could not be reached in time.", False
-    elif isinstance(error, aiohttp.ClientSSLError | aiohttp.ClientConnectorCertificateError):
-        reason, message, billed = "tls", "The upstream's TLS certificate or handshake was refused.", False
-    elif isinstance(error, aiohttp.ClientConnectorError | aiohttp.InvalidURL):
-        reason, message, billed = "connect", "No connection to the upstream could be made.", False
-    elif isinstance(error, aiohttp.ClientResponseError):
+@lru_cache(maxsize=64)
+def _place(base: str) -> Place:
+    parts = urlsplit(base)
+    tls = parts.scheme == "https"
+    return Place(parts.hostname or "", parts.port or (443 if tls else 80), tls, parts.netloc, parts.path)
+
+
+def _head(place: Place, wire: Wire) -> bytes:
+    """The request's head. Raises Refused when a line break stands where none may."""
+    lines = [f"{wire.verb} {place.path}{wire.target} HTTP/1.1", f"host: {place.name}"]
+    lines += [f"{name}: {value}" for name, value in wire.headers]
+    if wire.length is not None:
+        lines.append(f"content-length: {wire.length}")
+    elif wire.body is not None:
+        lines.append("transfer-encoding: chunked")
+    elif wire.verb in ("POST", "PUT", "PATCH"):
+        lines.append("content-length: 0")
+    head = "\r\n".join(lines)
+    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+        raise Refused(400, "BAD_HEADER", "A header or the path holds a line break.")
+    return head.encode("latin-1") + b"\r\n\r\n"
+
+
+def _of(broken: Broken) -> Verdict:
+    """The verdict on an exchange that failed. Google may have counted its tokens."""
+    kind, reason = Kind.BROKEN, "disconnected"
+    message = "The upstream closed the connection without an answer."
+    if broken.began:
+        kind, reason = Kind.CUT, "cut"
+        message = "The upstream connection broke in the middle of the answer."
+    elif broken.garbage:
         reason, message = "garbage", "The upstream's answer was no HTTP."
-    return Verdict(
-        kind=Kind.BROKEN, status=502, reason=reason, message=message, scope=Scope.UPSTREAM, billed=billed
-    )
+    return Verdict(kind=kind, status=502, reason=reason, message=message, scope=Scope.UPSTREAM, billed=True)
+
+
+def _unreached(error: Exception) -> Verdict:
+    """The verdict on a connection that did not come about. No text of the exception is kept."""
+    reason, message = "connect", "No connection to the upstream could be made."
+    if isinstance(error, TimeoutError):
+        reason, message = "connect_timeout", "The upstream could not be reached in time."
+    elif isinstance(error, ssl.SSLError):
+        reason, message = "tls", "The upstream's TLS certificate or handshake was refused."
+    return Verdict(kind=Kind.BROKEN, status=502, reason=reason, message=message, scope=Scope.UPSTREAM)
