@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from served import environment
 
-from gemgate.cli.checks import Level, disk_finding
+from gemgate.cli.checks import Level, disk_finding, needed
 from gemgate.cli.reach import Answer, clock_finding, key_finding, reason_in
 from gemgate.store.migrate import upgrade
 
@@ -189,3 +189,8 @@ def test_a_refused_key_fails(status: int) -> None:
 )
 def test_a_strange_error_body_has_no_reason(body: bytes) -> None:
     assert reason_in(body) == ""
+
+
+def test_the_libraries_are_those_that_gemgate_asks_for() -> None:
+    asked = ["msgspec>=0.19", "uvloop>=0.21; sys_platform != 'win32'", "ruff>=0.9; extra == 'dev'", "a-b.c"]
+    assert needed(asked) == ["msgspec", "uvloop", "a-b.c"]

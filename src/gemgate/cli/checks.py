@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 import platform
+import re
 import shutil
 import socket
 import sqlite3
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,7 +22,7 @@ from gemgate.config.book import load_book
 from gemgate.config.running import url_of
 from gemgate.core.pricing import BadBook
 
-_LIBRARIES = ("aiohttp", "uvicorn", "msgspec", "flask", "waitress", "sqlalchemy", "alembic")
+_NAME = re.compile(r"[\w.-]+")
 _OLDEST_SQLITE = (3, 35, 0)
 _LITTLE, _TOO_LITTLE = 2 * 10**9, 2 * 10**8  # bytes of free disk
 
@@ -81,15 +83,21 @@ def disk_finding(free: int, text: str) -> Finding:
     return Finding(Level.OK, "disk", text)
 
 
+def needed(requirements: Sequence[str]) -> list[str]:
+    """The names of the libraries that these requirements ask for, without those of developers."""
+    found = [_NAME.match(one) for one in requirements if "extra ==" not in one]
+    return [one[0] for one in found if one]
+
+
 def versions() -> list[Finding]:
-    """gemgate, Python, SQLite and the libraries that matter."""
+    """gemgate, Python, SQLite and the libraries that gemgate was installed to use."""
     found = [Finding(Level.OK, "versions", f"gemgate {__version__}, Python {platform.python_version()}")]
     sqlite = f"SQLite {sqlite3.sqlite_version}"
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         remedy = "Use a Python that was built with SQLite 3.35 or later."
         found.append(Finding(Level.FAIL, "versions", sqlite, remedy))
     libraries, missing = [sqlite], []
-    for name in _LIBRARIES:
+    for name in needed(metadata.requires("gemgate") or []):
         try:
             libraries.append(f"{name} {metadata.version(name)}")
         except metadata.PackageNotFoundError:
