@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -262,3 +263,44 @@ def test_the_column_that_matters_least_leaves_first() -> None:
     assert fitting(columns, rows, 19) == [0, 1]
     assert fitting(columns, rows, 11) == [0]
     assert fitting(columns, rows, 2) == [0]
+
+
+@pytest.mark.parametrize("arguments", [["calls"], ["calls", "--json"], ["verify"]])
+def test_a_reader_that_leaves_is_no_fault_of_the_record(
+    kept: tuple[Path, list[Record]], arguments: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *arguments, "--data", str(kept[0])],
+            env=environment(),
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_output_that_cannot_be_written_is_a_sentence(kept: tuple[Path, list[Record]]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "calls", "--json", "--data", str(kept[0])],
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (1, "gemgate: No space left on device.\n")
+
+
+def test_a_record_without_calls_says_so(tmp_path: Path) -> None:
+    migrate.upgrade(tmp_path / "gemgate.db")
+    assert run(tmp_path, "calls").stdout == "No calls are recorded yet.\n"
+    assert run(tmp_path, "calls", "--since", "1h").stdout == "No calls match.\n"

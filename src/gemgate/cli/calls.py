@@ -87,7 +87,7 @@ def command(data: Path | None, config: Path | None, **more: Any) -> None:
             for row in pages(conn, which, more["limit"]):
                 click.echo(as_json(row))
         else:
-            _show(list(pages(conn, which, more["limit"])))
+            _show(list(pages(conn, which, more["limit"])), which == Filter())
 
 
 def pages(conn: Connection, which: Filter, limit: int) -> Iterator[CallRow]:
@@ -125,10 +125,11 @@ def as_json(row: CallRow) -> str:
 
 
 def line(row: CallRow) -> str:
-    """A call in one line of fixed columns."""
+    """A call in one line of fixed columns: its model, or its method where it names no model."""
     tokens = f"{row.input:>7} in {row.output + row.thoughts:>6} out"
     start = f"{moment(row.received_at)}  {row.call_id[:SHORT]}  {row.outcome:<11} {row.status}"
-    return f"{start}  {tokens}  {billed(row):>12}  {span(row.duration):>8}  {model(row)}  {why(row)}".rstrip()
+    what = model(row) or plain(row.method)
+    return f"{start}  {tokens}  {billed(row):>12}  {span(row.duration):>8}  {what}  {why(row)}".rstrip()
 
 
 def model(row: CallRow) -> str:
@@ -149,10 +150,10 @@ def why(row: CallRow) -> str:
     )
 
 
-def _show(rows: list[CallRow]) -> None:
+def _show(rows: list[CallRow], everything: bool) -> None:
     out = screen()
     if not rows:
-        out.print("No calls match.")
+        out.print("No calls are recorded yet." if everything else "No calls match.")
         return
     now = time.time_ns() // 1000
     cells = [_cells(row, moment(row.received_at)) for row in rows]

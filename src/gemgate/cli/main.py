@@ -5,6 +5,7 @@ must not pay for tables, nor `gemgate --help` for everything.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import cast
 
@@ -70,7 +71,18 @@ def main() -> None:
     except (CommandFault, ConfigError, FolderError, PortTaken) as error:
         click.echo(f"gemgate: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        sys.exit(_unwritten(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unwritten(error: OSError) -> int:
+    """The exit code when the output could not be written: whoever reads it left (`| head`), or a disk is full."""
+    # What is still buffered would be written, and fail, once more when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        click.echo(f"gemgate: {error.strerror or error}.", err=True)
+    return 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 
 from gemgate.cli.faults import CommandFault
 from gemgate.config import Settings
@@ -16,6 +17,15 @@ from gemgate.store.connection import Connection, reader
 def opened(settings: Settings) -> Iterator[Connection]:
     """A connection that only reads. Raises CommandFault, also for what SQLite reports inside the block."""
     path = settings.database
+    # Only SQLite's complaints are caught around the block: an OSError in there is the output's, not the record's.
+    try:
+        with contextlib.closing(_reader(path)) as conn:
+            yield conn
+    except sqlite3.Error as error:
+        raise _unreadable(path, error) from None
+
+
+def _reader(path: Path) -> Connection:
     try:
         if version.found(path) is None:
             raise CommandFault(
@@ -25,9 +35,12 @@ def opened(settings: Settings) -> Iterator[Connection]:
             raise CommandFault(
                 f"{path} has an older schema. Run `gemgate serve` once: it brings it up to date."
             )
-        with contextlib.closing(reader(path)) as conn:
-            yield conn
+        return reader(path)
     except version.Newer as error:
         raise CommandFault(str(error)) from None
-    except (sqlite3.Error, OSError) as error:
-        raise CommandFault(f"{path} cannot be read: {error}. `gemgate doctor` looks at it closer.") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> CommandFault:
+    return CommandFault(f"{path} cannot be read: {error}. `gemgate doctor` looks at it closer.")
