@@ -208,7 +208,7 @@ def test_a_true_record_is_proven_and_a_changed_one_is_not(
     copy.close()
     done = run(tmp_path, "verify")
     assert done.returncode == 1
-    assert "does not hold" in done.stderr
+    assert "does not hold: 1 fault." in done.stderr
     (finding,) = objects(run(tmp_path, "verify", "--json").stdout)
     assert finding["where"] == spell(kept[1][2].call_id)
 
