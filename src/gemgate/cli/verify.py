@@ -34,7 +34,9 @@ def command(ctx: click.Context, /, data: Path | None, config: Path | None, as_js
         click.echo(text)
     if found and not as_json:
         more = "at least " if len(found) >= MOST else ""
-        click.echo(f"The record does not hold: {more}{len(found)} fault{'s' if len(found) > 1 else ''}.", err=True)
+        click.echo(
+            f"The record does not hold: {more}{len(found)} fault{'s' if len(found) > 1 else ''}.", err=True
+        )
     elif not as_json:
         click.echo(f"The record holds: the file is whole, and every sum up to call number {newest} is true.")
     ctx.exit(1 if found else 0)
