@@ -1,5 +1,8 @@
 """The checkpoint thread: carries the write-ahead log into the file, so that the writer never has to wait for it.
 
+A checkpoint syncs the disk, and so does the first commit after one that carried the log over whole. So it is
+made when enough was written to be worth that, by the writer's own count of pages: the log's file keeps its size.
+
 A passive checkpoint blocks nobody, but under steady writing it never meets an idle log, and only a log that was
 carried over whole begins anew. So above ``_CATCH_UP`` bytes the writer is asked for the short rest.
 """
@@ -10,6 +13,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +24,9 @@ from gemgate.store.connection import Durability
 log = logging.getLogger("gemgate.store")
 
 _PERIOD: Final = 0.5
-_WORTH: Final = 1024 * 1024
-_CATCH_UP: Final = 8 * 1024 * 1024
+_WORTH: Final = 1024  # pages
+_PAGE: Final = 4096
+_CATCH_UP: Final = 3 * _WORTH * _PAGE
 
 
 class Checkpoints:
@@ -37,13 +42,16 @@ class Checkpoints:
         self._loud = False
         self._stop = threading.Event()
 
-    def run(self, catch_up: threading.Event) -> None:
-        """The thread's life, until ``stop``."""
+    def run(self, catch_up: threading.Event, pages: Callable[[], int]) -> None:
+        """The thread's life, until ``stop``. ``pages`` counts what was written so far, about."""
+        # What an earlier process left in the log counts too.
+        done = -(self._size() // _PAGE)
         while not self._stop.wait(_PERIOD):
             with contextlib.suppress(OSError):
                 self._boot.beat()
             self.wal_bytes = self._size()
-            if self.wal_bytes >= _WORTH:
+            if (written := pages()) - done >= _WORTH:
+                done = written
                 self._carry()
                 if self.wal_bytes >= _CATCH_UP:
                     catch_up.set()

@@ -216,7 +216,7 @@ class Database:
             threading.Thread(target=self._writer.run, args=(ready,), name="store-writer", daemon=True),
             threading.Thread(
                 target=self._checkpoints.run,
-                args=(self._writer.catch_up,),
+                args=(self._writer.catch_up, lambda: self._writer.pages),
                 name="store-checkpoints",
                 daemon=True,
             ),

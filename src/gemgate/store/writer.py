@@ -37,6 +37,8 @@ log = logging.getLogger("gemgate.store")
 PATIENCE: Final = 0.250  # seconds from the oldest value's enqueueing to the spill file
 _BATCH: Final = 1_000  # values in one commit at most
 _SLICE: Final = 0.025  # seconds that others may hold the lock, with some to spare
+_PAGES: Final = 8  # pages that a commit writes, about, and rows that share one in a large commit
+_ROWS: Final = 4
 _PROBE: Final = 0.100  # seconds between looks at a store that is down
 
 
@@ -66,13 +68,15 @@ class Life(NamedTuple):
 
 
 class Writer:
-    """The thread's state. Other threads may read ``fault``, ``since``, ``last_commit`` and ``backlog.frames``."""
+    """The thread's state. Other threads may read ``fault``, ``since``, ``last_commit``,
+    ``pages`` and ``backlog.frames``."""
 
     def __init__(self, life: Life) -> None:
         self.queue: SimpleQueue[list[Job] | None] = SimpleQueue()
         self.fault: Fault | None = None
         self.since = time.time_ns() // 1000
         self.last_commit = 0
+        self.pages = 0
         self.catch_up = threading.Event()
         self.backlog = Backlog(life.boot.data, life.boot.id, sync=life.durability == "power")
         self._life = life
@@ -172,13 +176,14 @@ class Writer:
         fault = self._begin(conn, deadline)
         if fault is not None:
             return fault
-        start = time.perf_counter_ns()
+        start, before = time.perf_counter_ns(), conn.total_changes
         try:
             work(conn)
             conn.keep()
         except (sqlite3.Error, *VALUE_FAULTS) as error:
             self._roll_back(conn)
             return (diagnose(error) if isinstance(error, sqlite3.Error) else None) or error
+        self.pages += _PAGES + (conn.total_changes - before) // _ROWS
         self.last_commit = (time.perf_counter_ns() - start) // 1000
         return None if self._same_file() else Fault.GONE
 
