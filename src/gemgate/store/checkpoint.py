@@ -23,7 +23,7 @@ from gemgate.store.connection import Durability
 
 log = logging.getLogger("gemgate.store")
 
-_PERIOD: Final = 0.5
+_PERIOD: Final = 0.2
 _WORTH: Final = 1024  # pages
 _PAGE: Final = 4096
 _CATCH_UP: Final = 3 * _WORTH * _PAGE
