@@ -7,13 +7,16 @@ Laws:
 - nothing is sent twice: a connection that breaks fails its exchange;
 - at most ``HIGH`` bytes of an answer wait here: beyond that the socket is not read, so a slow client slows
   the upstream and not our memory;
-- an answer that ends by closing the connection is whole only when it named no length and no chunks.
+- an answer that ends by closing the connection is whole only when it named no length and no chunks, and when
+  it was the server that ended it: in order, with TLS by its closing alert;
+- a body goes out with exactly the length that its head announced, or the exchange fails;
+- an answer that comes before the body is sent ends the sending, and takes the connection with it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import cast
 
 import httptools
@@ -24,12 +27,17 @@ WITHOUT_BODY = frozenset({204, 304})
 
 
 class Broken(Exception):
-    """The exchange failed. ``began``: after its head had arrived. ``garbage``: what arrived was no HTTP."""
+    """The exchange failed.
 
-    def __init__(self, *, began: bool, garbage: bool = False) -> None:
+    ``began``: after its head had arrived. ``garbage``: what arrived was no HTTP. ``uneven``: its own body was
+    shorter or longer than announced.
+    """
+
+    def __init__(self, *, began: bool, garbage: bool = False, uneven: bool = False) -> None:
         super().__init__()
         self.began = began
         self.garbage = garbage
+        self.uneven = uneven
 
 
 class Answer:
@@ -66,7 +74,7 @@ class Answer:
             await self.change()
 
     async def read(self) -> bytes:
-        """What has arrived of the body; empty at its end. Raises Broken."""
+        """What has arrived of the body; empty at its end. Raises Broken. For one reader at a time."""
         while not self.pieces:
             if self.ended:
                 return b""
@@ -111,53 +119,61 @@ class Connection(asyncio.Protocol):
         self._gone = gone
         self._transport: asyncio.Transport | None = None
         self._answer: Answer | None = None
+        # One parser for all answers of the connection: they are one stream of messages.
         self._parser: httptools.HttpResponseParser | None = None
         self._writable = asyncio.Event()
         self._writable.set()
-        self._lost = False
+        self._over = False
         self._sent = True
         self._reusable = True
         self._framed = False
         self._paused = False
         self._head_only = False
-        self._head_size = 0
+        self._quiet = 0
 
     @property
     def usable(self) -> bool:
         """Whether a new exchange may begin."""
         transport = self._transport
-        return not (self._lost or self._answer is not None or transport is None or transport.is_closing())
+        return not (self._over or self._answer is not None or transport is None or transport.is_closing())
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once, also when the connection is only about to be made."""
+        # The transport's own word is not enough: over TLS it says for a moment that it is not closing.
+        self._over = True
         if self._transport is not None:
             self._transport.abort()
 
-    async def exchange(self, head: bytes, body: bytes | AsyncIterator[bytes] | None) -> Answer:
-        """Send a request and wait for the head of its answer. Raises Broken, or what the body itself raises."""
+    async def exchange(
+        self, head: bytes, body: bytes | AsyncIterator[bytes] | None, length: int | None = None
+    ) -> Answer:
+        """Send a request and wait for the head of its answer.
+
+        ``length`` is what the head announces for a body that comes in pieces, None when it announces chunks.
+        Raises Broken, or what the body itself raises.
+        """
         assert self._transport is not None
         answer = self._answer = Answer(self, self._loop)
-        self._parser = httptools.HttpResponseParser(self)
         self._head_only = head.startswith(b"HEAD ")
         self._sent = self._reusable = True
         self._framed = False
-        self._head_size = 0
+        self._quiet = 0
         try:
             if body is None or isinstance(body, bytes):
                 self._transport.write(head + body if body else head)
                 await answer.head()
             else:
                 self._transport.write(head)
-                await self._stream(answer, body, b"transfer-encoding: chunked\r\n" in head)
+                await self._stream(answer, body, length)
         except BaseException:
             self.leave(answer)
             raise
         return answer
 
-    async def _stream(self, answer: Answer, body: AsyncIterator[bytes], chunked: bool) -> None:
+    async def _stream(self, answer: Answer, body: AsyncIterator[bytes], length: int | None) -> None:
         """Send a body piece by piece while the answer's head is waited for, which may come first."""
         self._sent = False
-        sending = self._loop.create_task(self._send(body, chunked))
+        sending = self._loop.create_task(self._send(answer, body, length))
         sending.add_done_callback(lambda _: answer.wake())
         sending.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
@@ -166,36 +182,63 @@ class Connection(asyncio.Protocol):
                     sending.result()
                 await answer.change()
         finally:
-            if not sending.done():
+            sending.cancel()
+            if self._answer is answer and not self._sent:
                 # Refused before it was whole, or nobody waits any more: the rest is not sent.
-                sending.cancel()
                 self._sent, self._reusable = True, False
                 self._finish()
 
-    async def _send(self, body: AsyncIterator[bytes], chunked: bool) -> None:
-        transport = self._transport
-        assert transport is not None
-        async for piece in body:
-            await self._writable.wait()
-            if self._lost:
+    async def _send(self, answer: Answer, body: AsyncIterator[bytes], length: int | None) -> None:
+        left = length
+        try:
+            async for piece in body:
+                if not piece:
+                    continue  # as a chunk it would mean the end
+                # The loop looks at the socket before the next piece: writing to a server that has answered
+                # and closed would throw its answer away.
+                await asyncio.sleep(0)
+                await self._writable.wait()
+                if self._answer is not answer or answer.headed:
+                    return
+                if left is None:
+                    self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                    continue
+                left -= len(piece)
+                if left < 0:
+                    raise Broken(began=False, uneven=True)
+                self._write(piece)
+                if left == 0:
+                    self._all_sent(answer)
+        finally:
+            if isinstance(body, AsyncGenerator):
+                await body.aclose()
+        if left:
+            raise Broken(began=False, uneven=True)
+        if left is None:
+            if self._answer is not answer or answer.headed:
                 return
-            transport.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
-        if chunked:
-            transport.write(b"0\r\n\r\n")
-        self._sent = True
-        self._finish()
+            self._write(b"0\r\n\r\n")
+        self._all_sent(answer)
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._over:
+            self._transport.write(data)
+
+    def _all_sent(self, answer: Answer) -> None:
+        if self._answer is answer:
+            self._sent = True
+            self._finish()
 
     def resume(self, answer: Answer) -> None:
         """Its reader has taken what was there: read on."""
-        if self._paused and self._answer is answer and self._transport is not None:
+        if self._paused and self._answer is answer and not self._over and self._transport is not None:
             self._paused = False
             self._transport.resume_reading()
 
     def leave(self, answer: Answer) -> None:
         """Nobody waits for this answer any more."""
         if self._answer is answer:
-            self._answer = None
-            self.abort()
+            self._fail()
 
     def _fail(self, *, garbage: bool = False) -> None:
         answer = self._answer
@@ -207,34 +250,42 @@ class Connection(asyncio.Protocol):
 
     def _finish(self) -> None:
         """When both directions are complete the connection is free, if it lives on."""
-        answer, transport, parser = self._answer, self._transport, self._parser
-        if answer is None or not answer.ended or not self._sent or transport is None or parser is None:
+        answer, transport = self._answer, self._transport
+        if answer is None or not answer.ended or not self._sent or transport is None:
             return
         self._answer = None
+        # Bytes of ours that still wait mean that the server answered without having read its request.
+        if not self._reusable or self._over or transport.get_write_buffer_size():
+            self.abort()
+            return
         if self._paused:
             self._paused = False
             transport.resume_reading()
-        if self._reusable and self._framed and not self._head_only and parser.should_keep_alive():
-            self._free(self)
-        else:
-            transport.close()
+        self._free(self)
 
     # What the event loop calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
         self._transport = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpResponseParser(self)
+        if self._over:
+            self._transport.abort()
 
-    def connection_lost(self, error: Exception | None) -> None:
-        """The connection is gone; an answer that named no length ends here in order."""
-        self._lost = True
-        self._writable.set()
+    def eof_received(self) -> None:
+        """The server ended the connection in order; so does an answer that named no length."""
         answer = self._answer
-        if answer is not None and answer.headed and not self._framed and error is None:
+        if answer is not None and answer.headed and not self._framed and not self._over:
             self._answer = None
             answer.ended = True
             answer.wake()
         self._fail()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The connection is gone, and with it what was under way."""
+        self._writable.set()
+        self._fail()
+        self._parser = None
         self._gone(self)
 
     def pause_writing(self) -> None:
@@ -251,11 +302,14 @@ class Connection(asyncio.Protocol):
         if answer is None or answer.ended or parser is None:
             self.abort()
             return
+        # Bytes since the last piece of a body: a head, a trailer or a chunk's extension that has no end.
+        self._quiet += len(data)
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(garbage=True)
-            return
+        if self._quiet > MAX_HEAD and not answer.ended:
+            self._fail(garbage=True)
         if answer.headed:
             answer.wake()
 
@@ -268,50 +322,63 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header line. Raises ValueError, which fails the exchange, when the head has no end."""
-        self._head_size += len(name) + len(value)
-        if self._head_size > MAX_HEAD:
-            raise ValueError("the answer's head is too large")
+        """One header line. Raises ValueError, which fails the exchange, for a coding that nobody asked for."""
+        answer, parser = self._answer, self._parser
+        if answer is None or parser is None or answer.headed:
+            return  # a line of the trailer is no header (RFC 9110 6.5.1)
         name = name.lower()
-        if name in (b"content-length", b"transfer-encoding"):
+        if name == b"content-length":
             self._framed = True
-        if self._answer is not None:
-            self._answer.headers.append((name, value))
+        elif name == b"transfer-encoding":
+            self._framed = True
+            if value.strip().lower() != b"chunked":
+                raise ValueError("a transfer coding that was not asked for")
+            if parser.get_http_version() != "1.1":
+                self._reusable = False  # RFC 9112 6.1: its framing cannot be trusted
+        answer.headers.append((name, value.rstrip()))  # the parser leaves blanks at the end
 
     def on_headers_complete(self) -> None:
-        """The head is whole; an interim one (1xx) only announces another."""
+        """The head is whole; an interim one (1xx) only announces another. Raises ValueError for a 101."""
         answer, parser = self._answer, self._parser
-        if answer is None or parser is None:
+        if answer is None or parser is None or answer.headed:
             return
         answer.status = parser.get_status_code()
         if answer.status < 200:
+            if answer.status == 101:
+                raise ValueError("a change of protocol that was not asked for")
             return
         answer.headed = True
         if answer.status in WITHOUT_BODY:
             self._framed = True
         if self._head_only:
+            # The parser would wait for the body whose length is named but which never comes.
             answer.ended = True
+            self._reusable = False
             self._finish()
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
+        self._quiet = 0
         answer = self._answer
         if answer is None or answer.ended:
             return
         answer.pieces.append(data)
         answer.waiting += len(data)
-        if answer.waiting > HIGH and not self._paused and self._transport is not None:
+        if answer.waiting > HIGH and not self._paused and not self._over and self._transport is not None:
             self._paused = True
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
         """The answer is whole, or was an interim one."""
-        answer = self._answer
-        if answer is None or answer.ended:
+        answer, parser = self._answer, self._parser
+        if answer is None or answer.ended or parser is None:
             return
         if answer.status < 200:
             answer.headers.clear()
             self._framed = False
             return
         answer.ended = True
+        # The parser forgets this with the next byte, and the body may still be going out.
+        if not parser.should_keep_alive():
+            self._reusable = False
         self._finish()
