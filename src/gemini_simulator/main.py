@@ -69,14 +69,14 @@ def stop_with_parent(server: uvicorn.Server) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--script", type=click.Path(path_type=Path, exists=True), help="Projects and faults, as JSON.")
 @click.option("--seed", default=0, help="Another seed gives other texts.")
-@click.option("--speed", default=1.0, help="Simulated seconds per real second.")
+@click.option("--speed", default=1.0, help="Simulated seconds per real second: 60 plays a minute in one.")
 @click.option("--instant", is_flag=True, help="Never wait.")
 @click.option(
-    "--log", "log_file", type=click.Path(path_type=Path), help="Append what was asked to this file."
+    "--log", "log_file", type=click.Path(path_type=Path), help="Append a JSON line per request to this file; never a credential or a prompt."
 )
-@click.option("--now", help="Start the clock at this moment (ISO 8601).")
-@click.option("--tls-cert", type=click.Path(exists=True))
-@click.option("--tls-key", type=click.Path(exists=True))
+@click.option("--now", help="Start the clock there, as 2026-12-01T07:59:00Z.")
+@click.option("--tls-cert", type=click.Path(exists=True), help="Certificate (PEM), to serve TLS.")
+@click.option("--tls-key", type=click.Path(exists=True), help="Its private key (PEM).")
 @click.option("--faults", "list_faults", is_flag=True, help="List the named faults and leave.")
 @click.option("--stop-with-parent", "watch_stdin", is_flag=True, help="Stop when standard input closes.")
 def main(list_faults: bool, **options: Any) -> None:

@@ -72,10 +72,12 @@ _HEAD = ("| key | environment | value | default | |", "|---|---|---|---|---|")
 
 def example() -> str:
     """A gemgate.toml in which everything is a comment: it sets nothing until a line is uncommented."""
-    lines = [
+    introduction = [
         "# gemgate.toml: remove the # before a line to set it. The values shown are the defaults.",
         "# Faults are listed all at once at the start; `gemgate doctor` checks this file and the keys.",
         "",
+    ]
+    lines = [
         "# Keys may also come from the environment (GEMINI_API_KEY) or, better, from files.",
         "# [[project]]",
         '# name = "my-project"',
@@ -90,7 +92,7 @@ def example() -> str:
             if row.section == section:
                 block += [f"# {row.sentence}", f"# {row.name} = {shown(row) or '…'}"]
         lines = [*block, "", *lines] if not section else [*lines, "", *block]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*introduction, *lines]) + "\n"
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ def kind_of(value: object) -> str:
 def unknown(key: str, known: Iterable[str]) -> Fault:
     """The fault of a key that does not exist, with the nearest one that does."""
     names = list(known)
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.6)
-    remedy = f"Did you mean {near[0]}?" if near else f"Remove it; known here: {', '.join(names)}."
+    # A key that lost its section is found by its last word.
+    near = [name for name in names if name.rpartition(".")[2] == key]
+    near = near or difflib.get_close_matches(key, names, n=1, cutoff=0.6)
+    remedy = f"Did you mean {' or '.join(near)}?" if near else f"Remove it; known here: {', '.join(names)}."
     return Fault(masked(key), "a setting that gemgate knows", "an unknown name", remedy)

@@ -87,6 +87,8 @@ def _parse(source: Path, faults: list[Fault]) -> dict[str, Any]:
         # The parser's sentence may quote the line; only the place is safe to show.
         place = re.search(r"line \d+(, column \d+)?", str(error))
         remedy = f"Look at {place[0]}." if place else "Save it as UTF-8 text."
+        if "end of document" in str(error):
+            remedy = "Its end is missing: close the last bracket or quote."
         faults.append(Fault(str(source), "a TOML file", "something that is none", remedy))
     return {}
 
