@@ -16,6 +16,7 @@ Laws:
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import cast
 
@@ -275,11 +276,23 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """The server ended the connection in order; so does an answer that named no length."""
         answer = self._answer
-        if answer is not None and answer.headed and not self._framed and not self._over:
+        if answer is not None and answer.headed and not self._framed and self._in_order():
             self._answer = None
             answer.ended = True
             answer.wake()
         self._fail()
+
+    def _in_order(self) -> bool:
+        """Whether it was the server that ended the connection: over TLS anybody on the path can forge an end."""
+        if self._over or self._transport is None:
+            return False
+        link = self._transport.get_extra_info("ssl_object")
+        if link is None:
+            return True
+        try:
+            return not link.read(1)  # nothing, and no error, is what it reads after the closing alert
+        except ssl.SSLError as error:
+            return isinstance(error, ssl.SSLZeroReturnError)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is gone, and with it what was under way."""
