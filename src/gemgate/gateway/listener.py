@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any, cast
@@ -16,6 +17,9 @@ from gemgate.config import Settings
 KEEP_ALIVE = 75
 BACKLOG = 4096
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+OFFER = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c)", re.IGNORECASE)
 
 
 class Joined:
@@ -55,9 +59,39 @@ class Joined:
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol with a bound on the size of a request's head, which httptools lacks."""
+    """uvicorn's HTTP protocol with a bound on the size of a request's head, which httptools lacks.
+
+    An offer of HTTP/2 (Java makes one on every plain connection) is hidden from the parser, which would take
+    the request's body for the first bytes of another protocol and lose it.
+    """
 
     max_head = 64 * 1024
+    _heading = True  # between requests, or within the head of one
+    _seen = 0  # bytes that came since
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of a client; a head that does not end is cut off, also one without a line break."""
+        if self._heading:
+            if b"h2c" in data:
+                end = data.find(b"\r\n\r\n") + 2
+                end = end if end > 1 else len(data)
+                data = OFFER.sub(b"\r\nx-gemgate-offer:", data[:end]) + data[end:]
+            self._seen += len(data)
+        super().data_received(data)
+        if self._heading and self._seen > self.max_head and not self.transport.is_closing():
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._heading = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole; what follows is the next one's head."""
+        self._heading = True
+        self._seen = 0
+        super().on_message_complete()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
