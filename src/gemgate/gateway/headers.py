@@ -57,7 +57,9 @@ UPSTREAM_ONLY = HOP_BY_HOP | {
 }
 # Answers that name a place on Google's host which the client must reach through the gateway.
 PLACES = frozenset({b"x-goog-upload-url", b"x-goog-upload-control-url", b"location"})
-CREDENTIAL_FIELDS = frozenset({"key", "access_token", "oauth_token"})
+ENDS_OF_BASE = (b"", b"/", b"?")
+# Google reads each under its plain name and with a dollar sign before it.
+CREDENTIAL_FIELDS = frozenset({"key", "access_token", "oauth_token", "$key", "$access_token", "$oauth_token"})
 
 
 @lru_cache(maxsize=4096)
@@ -98,7 +100,7 @@ def upward(headers: Headers, identity: bool, pinned: str) -> list[tuple[str, str
 
 
 def downward(headers: Headers, base: str, own: str) -> Headers:
-    """Headers for the client. Places on ``base`` (scheme and host of Google) lead back through ``own``."""
+    """Headers for the client. Places under ``base`` (where Google's API is reached) lead back through ``own``."""
     out: Headers = []
     for name, value in headers:
         if name in UPSTREAM_ONLY:
@@ -107,17 +109,20 @@ def downward(headers: Headers, base: str, own: str) -> Headers:
                 out = [pair for pair in out if pair[0] not in gone]
             continue
         if name in PLACES:
-            value = _led_back(value, base.encode(), own.encode())
+            value = _led_back(value, base.encode(), own.encode(), upload=name != b"location")
         out.append((name, value))
     return out
 
 
-def _led_back(place: bytes, base: bytes, own: bytes) -> bytes:
-    """The same path and query on our own address."""
-    if place.startswith(base):
+def _led_back(place: bytes, base: bytes, own: bytes, *, upload: bool) -> bytes:
+    """The same path and query on our own address.
+
+    An upload may be given any of Google's hosts; another redirect to a foreign one is the client's to follow.
+    """
+    if place.startswith(base) and place[len(base) : len(base) + 1] in ENDS_OF_BASE:
         return own + place[len(base) :]
     scheme, found, rest = place.partition(b"://")
-    if not found or scheme not in (b"http", b"https"):
+    if not upload or not found or scheme not in (b"http", b"https"):
         return place
     _, slash, path = rest.partition(b"/")
     return own + slash + path
