@@ -16,6 +16,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 
+# Answers that have no body: a length would be about another answer (RFC 9110, 8.6).
+BODILESS = (204, 304)
+
+
 class ClientGone(Exception):
     """The client closed its connection before its request was complete."""
 
@@ -117,5 +121,6 @@ class Exchange:
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer."""
-        await self.start(status, [*headers, (b"content-length", str(len(body)).encode())])
-        await self.write(body, more=False)
+        bare = status in BODILESS or self.verb == "HEAD"
+        await self.start(status, headers if bare else [*headers, (b"content-length", b"%d" % len(body))])
+        await self.write(b"" if bare else body, more=False)
