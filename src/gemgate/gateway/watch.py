@@ -33,6 +33,7 @@ class Vigil:
         "_late",
         "_listener",
         "_loop",
+        "_over",
         "_receive",
         "_span",
         "_task",
@@ -55,6 +56,7 @@ class Vigil:
         self._late = False
         self._gone = False
         self._armed = False
+        self._over = False
 
     @property
     def gone(self) -> bool:
@@ -62,12 +64,18 @@ class Vigil:
         return self._gone
 
     def arm(self) -> None:
-        """Begin to watch: the request's body has been read whole, so ``receive`` now means a hang-up."""
+        """Begin to watch: the request's body has been read whole, so ``receive`` now means a hang-up.
+
+        Upstream may have answered before the body was through: a call that is over is not watched again.
+        """
+        if self._over:
+            return
         self._armed = True
         self._watch.calls.add(self)
 
     def disarm(self) -> None:
         """From here on nothing may interrupt: the call is being recorded."""
+        self._over = True
         self._armed = False
         self._watch.calls.discard(self)
         if self._listener is not None:
@@ -103,10 +111,11 @@ class Vigil:
         self._deadline = 0.0
         if not self._armed:
             self._watch.calls.discard(self)
-        if self._late and isinstance(error, asyncio.CancelledError):
+        if self._late:
             self._late = False
             self._task.uncancel()
-            raise TransportFault(_late(*self._span)) from None
+            if isinstance(error, asyncio.CancelledError):
+                raise TransportFault(_late(*self._span)) from None
 
     def sweep(self, now: float) -> None:
         """Look at this call once (the watch calls this)."""
