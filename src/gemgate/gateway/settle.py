@@ -30,6 +30,7 @@ FREE = Cost()
 # Something was done that may cost, in units that the answer does not count.
 UNPRICED = Cost(charges=(Charge("unmetered", 1, None),), total=None, billed=None)
 NOBODY = Verdict(kind=Kind.CANCELLED, reason="interrupted", billed=True)
+MOST_TOKENS = 10**12  # more than any answer can mean
 
 
 async def settle(ticket: Ticket, desk: Desk) -> None:
@@ -93,6 +94,8 @@ def _attempt(trial: Trial, ticket: Ticket) -> Attempt:
     found = trial.verdict or NOBODY
     meter = trial.meter
     usage = meter.usage if meter is not None else None
+    if usage is not None and not _possible(usage):
+        usage = None
     estimated = False
     billed = ticket.match is not None and ticket.match.generating
     if billed and not found.ok and (usage is not None or found.billed):
@@ -125,6 +128,21 @@ def _attempt(trial: Trial, ticket: Ticket) -> Attempt:
         estimated=estimated,
         cost=_cost(trial, ticket, usage, served, tier),
     )
+
+
+def _possible(usage: Usage) -> bool:
+    """Whether an answer can have these counts: none is negative, none beyond all measure."""
+    if not (
+        0 <= usage.input <= MOST_TOKENS
+        and 0 <= usage.cached <= MOST_TOKENS
+        and 0 <= usage.output <= MOST_TOKENS
+        and 0 <= usage.thoughts <= MOST_TOKENS
+        and 0 <= usage.tool <= MOST_TOKENS
+        and 0 <= usage.searches <= MOST_TOKENS
+        and 0 <= usage.maps <= MOST_TOKENS
+    ):
+        return False
+    return not usage.details or all(0 <= row.tokens <= MOST_TOKENS for row in usage.details)
 
 
 def _cost(trial: Trial, ticket: Ticket, usage: Usage | None, served: str, tier: str) -> Cost:
