@@ -17,7 +17,7 @@ from typing import cast
 from urllib.parse import parse_qsl
 
 from gemgate.core import routing
-from gemgate.core.call import Outcome, spell
+from gemgate.core.call import Outcome, Streaming, spell
 from gemgate.core.errors import Refused
 from gemgate.dialects.gemini import errors, methods, request
 from gemgate.dialects.gemini.methods import Reading
@@ -33,9 +33,6 @@ from gemgate.gateway.watch import Vigil
 from gemgate.gateway.wiring import JSON
 
 log = logging.getLogger("gemgate.gateway")
-
-# A request that is not read by us streams through when it is larger than this or of unknown length.
-SMALL = 1 << 20
 
 
 class Surface:
@@ -91,7 +88,9 @@ class Surface:
         ticket.match = match = methods.match(exchange.verb, exchange.raw_path)
         ticket.client = program(exchange.fields.get(b"user-agent", b""))
         ticket.snapshot.guard.check(exchange.fields)
-        if (match is not None and match.reading is Reading.LIVE) or b"upgrade" in exchange.fields:
+        # Any other upgrade is an offer (Java offers HTTP/2), and an offer may be passed over.
+        websocket = b"websocket" in exchange.fields.get(b"upgrade", b"").lower()
+        if websocket or (match is not None and match.reading is Reading.LIVE):
             raise LIVE
         await self._read(ticket)
         plan = routing.plan(
@@ -130,8 +129,9 @@ class Surface:
         if not exchange.started:
             verdict = ticket.trial.verdict if ticket.trial is not None else None
             await exchange.answer(refused.status, marked(JSON, ticket, verdict, refused.retry_after), body)
-        elif not exchange.completed and ticket.asked is not None and ticket.match is not None:
+        elif not exchange.completed and ticket.streaming is not Streaming.NONE:
             await exchange.write(stream_error(ticket, body), more=False)
+        # else: what was begun has no place for an error; it stays incomplete, which every client notices.
 
     async def _settle_quietly(self, ticket: Ticket) -> None:
         """Settle a call that has no answer to lose; a record that cannot be kept shows in health and the log."""
