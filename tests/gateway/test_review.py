@@ -305,7 +305,7 @@ def test_two_candidates_that_finish_are_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["Übersicht ☃.pdf".encode(), b"\xdcbersicht.pdf"], ids=["utf-8", "latin-1"])
-def test_a_header_that_is_not_ascii_goes_up_readable(value: bytes, tmp_path: Path) -> None:
+def test_a_header_that_is_not_ascii_goes_up_as_it_came(value: bytes, tmp_path: Path) -> None:
     with answers({"file": {}}) as upstream, Gateway(tmp_path, upstream.url) as gateway:
         with dial(gateway.url) as conn:
             conn.sendall(
@@ -314,15 +314,15 @@ def test_a_header_that_is_not_ascii_goes_up_readable(value: bytes, tmp_path: Pat
             )
             assert b" 200 " in read_until(conn, b"}}")
         got = upstream.asked[0].header(b"x-goog-upload-file-name")
-        expected = value if value.startswith(b"\xc3") else "Übersicht.pdf".encode()
-        assert got == expected
+        assert got == value
 
 
 def test_a_query_that_is_not_ascii_goes_up_as_it_came(tmp_path: Path) -> None:
     with answers({"models": []}) as upstream, Gateway(tmp_path, upstream.url) as gateway:
         with dial(gateway.url) as conn:
             conn.sendall(
-                "GET /v1beta/models?filter=é&a=%C3%A9%2f HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n".encode()
+                "GET /v1beta/models?filter=é&a=%C3%A9%2f HTTP/1.1\r\nhost: localhost\r\n"
+                "connection: close\r\n\r\n".encode()
             )
             seen = read_until(conn, b"}")
         if b" 200 " in seen:
@@ -429,7 +429,11 @@ def test_an_offer_of_http_2_is_not_taken_up_and_not_refused(path: str, tmp_path:
         f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade, HTTP2-Settings\r\n"
         f"upgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAAB\r\ncontent-length: {len(body)}\r\n\r\n"
     ).encode()
-    with answers(said("Hi")) as upstream, Gateway(tmp_path, upstream.url) as gateway, dial(gateway.url) as conn:
+    with (
+        answers(said("Hi")) as upstream,
+        Gateway(tmp_path, upstream.url) as gateway,
+        dial(gateway.url) as conn,
+    ):
         for _ in range(2):
             conn.sendall(head + body)
             got = read_until(conn, b'"totalTokenCount": 8}}')

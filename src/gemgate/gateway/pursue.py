@@ -10,8 +10,11 @@ Laws:
 from __future__ import annotations
 
 import zlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import lru_cache
 from time import time_ns
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -29,12 +32,15 @@ from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import ClientGone
 from gemgate.gateway.headers import Headers, downward
 from gemgate.gateway.ticket import Ticket, Trial
+from gemgate.gateway.watch import Vigil
 from gemgate.store import ledger
 from gemgate.upstream.client import Reply, TransportFault
 
 # Answers of calls that are judged are read whole up to this size; other answers stream from the smaller one on.
 JUDGED_CAP = 64 << 20
 PASSED_CAP = 1 << 20
+EVENTS = b"text/event-stream"
+MOST_SECONDS = 366 * 86_400.0  # no delay is longer
 
 
 @dataclass(slots=True)
@@ -68,6 +74,8 @@ async def attempt(target: Target, ticket: Ticket, desk: Desk) -> Answer:
     wire, credential = wiring.wire(target, ticket, desk)
     trial = Trial(len(ticket.trials) + 1, target, credential)
     trial.request_bytes = wire.length or 0
+    if ticket.asked is None and wire.body is not None and not isinstance(wire.body, bytes):
+        wire.body = _lively(wire.body, ticket.vigil)
     await desk.db.write(ledger.open_tries, _intent(trial, ticket, desk))
     ticket.trials.append(trial)
     reply: Reply | None = None
@@ -92,11 +100,26 @@ async def attempt(target: Target, ticket: Ticket, desk: Desk) -> Answer:
     return answer
 
 
+async def _lively(body: AsyncIterator[bytes], vigil: Vigil) -> AsyncIterator[bytes]:
+    """A body that streams through: while it still comes, upstream owes no answer."""
+    async for piece in body:
+        vigil.beat()
+        yield piece
+
+
 def _uncommitted(found: Verdict) -> Verdict:
     """A cut before anything was given to the client is a failed try, not a cut answer."""
     if found.kind is not Kind.CUT:
         return found
     return msgspec.structs.replace(found, kind=Kind.BROKEN, status=found.status or 502, billed=True)
+
+
+def sober(found: Verdict) -> Verdict:
+    """The verdict without a status or a delay that no HTTP answer can carry, whatever upstream wrote."""
+    if found.retry_after <= MOST_SECONDS and (not found.status or 100 <= found.status < 600):
+        return found
+    status = found.status if 100 <= found.status < 600 else 502
+    return msgspec.structs.replace(found, status=status, retry_after=min(found.retry_after, MOST_SECONDS))
 
 
 def _until_midnight(found: Verdict) -> Verdict:
@@ -133,10 +156,20 @@ async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
     for name, value in reply.headers:
         if name == b"x-gemini-service-tier":
             trial.tier = value.decode("latin-1")
-    headers = downward(reply.headers, ticket.snapshot.origin, ticket.exchange.own_url)
+    headers = downward(reply.headers, ticket.snapshot.base, ticket.exchange.own_url)
     judged = ticket.asked is not None and ticket.match is not None and ticket.match.generating
     if reply.status < 400 and judged and ticket.streaming is not Streaming.NONE and wiring.streams(reply):
         return await _first_event(reply, headers, trial, ticket)
+    ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
+    if reply.status < 400 and wiring.media_type(reply) == EVENTS:
+        # Not foreseen, or an interaction that is resumed: its tokens are on the row of the call that made it.
+        ours = ticket.match is not None and ticket.match.reading is Reading.INTERACTION
+        if (judged or ours) and not _coding(reply.headers):
+            return await _first_event(reply, headers, trial, ticket, metered=judged)
+        if not judged:
+            return Answer(ok, reply.status, headers, b"", reply)
+    if ticket.exchange.verb == "HEAD":
+        headers = headers + _length(reply)
     parts: list[bytes] = []
     size = 0
     cap = JUDGED_CAP if judged or reply.status >= 400 else PASSED_CAP
@@ -146,8 +179,7 @@ async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
         trial.response_bytes += len(chunk)
         ticket.vigil.beat()
         if size > cap:
-            ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
-            return Answer(ok, reply.status, headers, b"".join(parts), reply)
+            return Answer(ok, reply.status, headers + _length(reply), b"".join(parts), reply)
     reply.close()
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     return Answer(_judge_whole(reply, body, trial, ticket), reply.status, headers, body)
@@ -156,11 +188,12 @@ async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
 def _judge_whole(reply: Reply, body: bytes, trial: Trial, ticket: Ticket) -> Verdict:
     plain = decoded(reply.headers, body)
     if reply.status >= 400:
-        return _until_midnight(verdict.judge_error(reply.status, plain))
+        return _until_midnight(sober(verdict.judge_error(reply.status, plain)))
     match = ticket.match
     if match is not None and match.generating:
         trial.meter = Meter()
         trial.meter.add(observe.observe(match.reading, plain, ""))
+        trial.meter.done = trial.meter.done or partial(ticket)
         return _uncommitted(verdict.judge_answer(trial.meter, whole=True))
     if wiring.is_page(reply):
         return Verdict(
@@ -173,10 +206,14 @@ def _judge_whole(reply: Reply, body: bytes, trial: Trial, ticket: Ticket) -> Ver
     return Verdict(kind=Kind.OK, status=reply.status)
 
 
-async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Ticket) -> Answer:
+async def _first_event(
+    reply: Reply, headers: Headers, trial: Trial, ticket: Ticket, *, metered: bool = True
+) -> Answer:
     """Read a stream until it has said something and judge that: nothing is committed before."""
     tap = wiring.tap(ticket)
-    trial.meter = tap.meter
+    tap.partial = partial(ticket)
+    if metered:
+        trial.meter = tap.meter
     ready: list[bytes] = []
     try:
         while chunk := await reply.read():
@@ -193,7 +230,7 @@ async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Tic
     except TooLong:
         tap.meter.garbage = True
     reply.close()
-    found = verdict.judge_answer(tap.meter, whole=True)
+    found = sober(verdict.judge_answer(tap.meter, whole=True))
     if found.ok:
         return Answer(found, reply.status, headers, b"".join(ready) + tap.held)
     body = tap.fault.raw if tap.fault is not None else b""
@@ -203,14 +240,36 @@ async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Tic
 def _has_begun(tap: Tap, ticket: Ticket) -> bool:
     """Whether the stream has said something. An event that is an empty candidate says nothing yet, but any
     event of an interaction does: it names the interaction."""
-    if ticket.match is not None and ticket.match.reading is Reading.GENERATE:
+    if ticket.match is not None and ticket.match.reading is Reading.GENERATE and not tap.partial:
         return not tap.meter.empty
     return tap.meter.events > 0
 
 
+def partial(ticket: Ticket) -> bool:
+    """Whether only some fields of the answer were asked for, so that its finish reason may be left out."""
+    exchange = ticket.exchange
+    return b"x-goog-fieldmask" in exchange.fields or bool(exchange.query and _masked(exchange.query))
+
+
+@lru_cache(maxsize=256)
+def _masked(query: str) -> bool:
+    return any(name in ("fields", "$fields") for name, _ in parse_qsl(query))
+
+
+def _length(reply: Reply) -> Headers:
+    """The length that upstream announced for its body, which passes as it is."""
+    return [(name, value) for name, value in reply.headers if name == b"content-length"]
+
+
+def _coding(headers: Headers) -> bytes:
+    """The content coding, empty for none."""
+    coding = next((value.strip().lower() for name, value in headers if name == b"content-encoding"), b"")
+    return b"" if coding == b"identity" else coding
+
+
 def decoded(headers: Headers, body: bytes) -> bytes:
     """A readable copy of an encoded body; the body itself when its coding is none that we asked for."""
-    coding = next((value.strip().lower() for name, value in headers if name == b"content-encoding"), b"")
+    coding = _coding(headers)
     if coding in (b"gzip", b"x-gzip", b"deflate") and body:
         try:
             return zlib.decompress(body, zlib.MAX_WBITS | 32)

@@ -20,11 +20,13 @@ from gemgate.dialects.gemini.stream import Tap
 from gemgate.dialects.sse import TooLong
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.headers import Headers, retry_after
-from gemgate.gateway.pursue import Answer
+from gemgate.gateway.pursue import EVENTS, Answer, sober
 from gemgate.gateway.settle import settle
 from gemgate.gateway.ticket import Ticket
-from gemgate.gateway.wiring import JSON
+from gemgate.gateway.wiring import JSON, media_type
 from gemgate.upstream.client import TransportFault
+
+MOST_NAME = 200  # a longer name of a model is none that a header should carry
 
 
 async def relay(answer: Answer, ticket: Ticket, desk: Desk) -> None:
@@ -56,13 +58,17 @@ async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
 
 
 async def _through(answer: Answer, ticket: Ticket, desk: Desk) -> None:
-    """A large answer that is not judged passes piece by piece; the last piece waits for the row."""
+    """An answer that is not judged passes piece by piece; the last piece waits for the row.
+
+    Nobody can tell the last of unknown events before the body ends: of these only the body's end waits.
+    """
     reply = answer.reply
     assert reply is not None
     exchange, trial = ticket.exchange, ticket.trial
     assert trial is not None
     await exchange.start(answer.status, marked(answer.headers, ticket, answer.verdict))
     last = answer.body
+    lively = media_type(reply) == EVENTS
     stall = ticket.snapshot.settings.upstream.stall_timeout
     found = answer.verdict
     try:
@@ -70,8 +76,8 @@ async def _through(answer: Answer, ticket: Ticket, desk: Desk) -> None:
             while chunk := await reply.read():
                 vigil.pause()
                 trial.response_bytes += len(chunk)
-                await exchange.write(last)
-                last = chunk
+                await exchange.write(chunk if lively else last)
+                last = b"" if lively else chunk
                 vigil.beat()
     except TransportFault as fault:
         found = _cut(fault.verdict)
@@ -109,11 +115,15 @@ async def _stream(answer: Answer, tap: Tap, ticket: Ticket, desk: Desk) -> None:
     except TooLong:
         tap.meter.garbage = True
     if found is None or tap.meter.ended:
-        found = verdict.judge_answer(tap.meter, whole=True)
+        found = sober(verdict.judge_answer(tap.meter, whole=True))
     if not found.ok and found.kind is not Kind.CUT:
         found = _cut(found)
     if found.ok and isinstance(tap.splitter, ArrayFeed) and not tap.splitter.closed:
         found = _cut(Verdict(kind=Kind.CUT, status=502, reason="cut", message="The array was not closed."))
+    if found.ok and tap.open:
+        found = _cut(
+            Verdict(kind=Kind.CUT, status=502, reason="cut", message="A candidate has no finish reason.")
+        )
     tail = tap.held if found.ok else _error_tail(found, tap, ticket)
     ticket.response_bytes = exchange.sent + len(tail)
     ticket.conclude(found, answer.status)
@@ -161,8 +171,9 @@ def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float 
         (b"x-gemgate-attempts", str(len(ticket.trials)).encode()),
     ]
     trial = ticket.trial
-    if trial is not None and trial.meter is not None and trial.meter.model:
-        out.append((b"x-gemgate-model", trial.meter.model.encode("latin-1", "replace")))
+    served = trial.meter.model if trial is not None and trial.meter is not None else ""
+    if served and len(served) < MOST_NAME and served.isascii() and served.isprintable():
+        out.append((b"x-gemgate-model", served.encode()))
     wait = wait or (found.retry_after if found is not None else 0.0)
     if wait > 0 and not any(name == b"retry-after" for name, _ in headers):
         out.append(retry_after(wait))

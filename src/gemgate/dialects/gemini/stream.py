@@ -3,19 +3,41 @@
 Laws:
 
 - bytes leave unchanged and only at event bounds, so that an error can be appended at any moment;
-- from the first event on that ends the answer (a finish reason, a block, a closing marker) everything is held:
-  the end of an answer leaves only after its row is committed;
+- from the event on that ends the answer (the last candidate's finish reason, a block, a closing marker)
+  everything is held: the end of an answer leaves only after its row is committed;
 - from the first event on that is no answer (an error object, garbage) nothing leaves any more: the fault is
   shown in the stream's own form instead.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
+
 from gemgate.core.meter import Fault, Meter, Seen
 from gemgate.dialects.sse import Event
+
+# Whoever asks for several answers at once (candidateCount, n) gets pieces with an index; nobody else gets
+# such a piece, but for calls of functions and steps of interactions, which are told apart when decoded.
+_ANOTHER = re.compile(rb'"index"\s*:\s*[1-9]')
+
+
+class _Candidate(msgspec.Struct, gc=False):
+    index: int = 0
+    finishReason: str | None = None
+    finish_reason: str | None = None
+
+
+class _Candidates(msgspec.Struct, gc=False):
+    candidates: tuple[_Candidate, ...] = ()
+    choices: tuple[_Candidate, ...] = ()
+
+
+_candidates = msgspec.json.Decoder(_Candidates)
 
 
 class Splitter(Protocol):
@@ -31,11 +53,31 @@ class Splitter(Protocol):
 
 
 class Tap:
-    """Reads one stream. ``observe`` turns an event's data and name into what it says."""
+    """Reads one stream. ``observe`` turns an event's data and name into what it says.
 
-    __slots__ = ("_holding", "_observe", "_pending", "_safe", "_start", "broken", "meter", "splitter")
+    ``partial``: only some fields were asked for, maybe not the finish reason; the end of the body must do.
+    """
 
-    def __init__(self, feed: Splitter, observe: Callable[[bytes, str], Seen]) -> None:
+    __slots__ = (
+        "_finished",
+        "_holding",
+        "_most",
+        "_observe",
+        "_pending",
+        "_safe",
+        "_start",
+        "broken",
+        "meter",
+        "partial",
+        "splitter",
+    )
+
+    def __init__(
+        self, feed: Splitter, observe: Callable[[bytes, str], Seen], *, partial: bool = False
+    ) -> None:
+        self.partial = partial
+        self._most = 0  # the largest index of a candidate
+        self._finished: set[int] = set()
         self.splitter = feed
         self._observe = observe
         self._pending = bytearray()
@@ -61,6 +103,13 @@ class Tap:
     def close(self) -> None:
         """Upstream has ended: read what the splitter still held."""
         self._see(self.splitter.close())
+        if self.partial and self.meter.events:
+            self.meter.done = True
+
+    @property
+    def open(self) -> bool:
+        """Whether one of several candidates has not finished, though another has."""
+        return 0 < self._most >= len(self._finished) and not self.meter.done
 
     @property
     def held(self) -> bytes:
@@ -80,10 +129,24 @@ class Tap:
             self.meter.add(seen)
             if seen.fault is not None or seen.garbage:
                 self.broken = True
-            elif seen.finish or seen.block or seen.done:
-                self._holding = True
+            else:
+                if _ANOTHER.search(event.data):
+                    self._count(event.data)
+                elif seen.finish:
+                    self._finished.add(0)
+                if (seen.finish or seen.block or seen.done) and not self.open:
+                    self._holding = True
             if not self._holding and not self.broken:
                 self._safe = event.end
+
+    def _count(self, data: bytes) -> None:
+        """Note which candidates there are, and which have finished."""
+        with contextlib.suppress(msgspec.DecodeError):
+            found = _candidates.decode(data)
+            for row in (*found.candidates, *found.choices):
+                self._most = max(self._most, row.index)
+                if row.finishReason or row.finish_reason:
+                    self._finished.add(row.index)
 
     def _leave(self) -> bytes:
         count = self._safe - self._start
