@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gemgate.gateway.watch import Vigil, Watch
 from tests.gateway.launch import Gateway, until
 from tests.gateway.raw import ARRAY_HEAD, END, STREAM_HEAD, Asked, Upstream, chunk, dial, read_until, whole
 
@@ -490,3 +492,22 @@ def test_an_early_answer_does_not_spoil_the_connection(tmp_path: Path) -> None:
         assert client.get("/v1beta/models").status_code == 429
         assert lines[0].startswith(b"POST ")
         assert lines[-1] == b"GET /v1beta/models HTTP/1.1"
+
+
+def test_a_call_that_is_over_is_not_watched_again() -> None:
+    """Upstream may answer before the body is through, and the body's end come after the call's."""
+
+    async def scene() -> set[Vigil]:
+        watch = Watch()
+
+        async def receive() -> None:
+            raise AssertionError("nobody may wait for this client")
+
+        vigil = Vigil(watch, receive, asyncio.get_running_loop())
+        vigil.arm()
+        assert watch.calls == {vigil}
+        vigil.disarm()
+        vigil.arm()
+        return watch.calls
+
+    assert asyncio.run(scene()) == set()
