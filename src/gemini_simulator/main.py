@@ -72,7 +72,10 @@ def stop_with_parent(server: uvicorn.Server) -> None:
 @click.option("--speed", default=1.0, help="Simulated seconds per real second: 60 plays a minute in one.")
 @click.option("--instant", is_flag=True, help="Never wait.")
 @click.option(
-    "--log", "log_file", type=click.Path(path_type=Path), help="Append a JSON line per request to this file; never a credential or a prompt."
+    "--log",
+    "log_file",
+    type=click.Path(path_type=Path),
+    help="Append a JSON line per request to this file, without keys and prompts.",
 )
 @click.option("--now", help="Start the clock there, as 2026-12-01T07:59:00Z.")
 @click.option("--tls-cert", type=click.Path(exists=True), help="Certificate (PEM), to serve TLS.")

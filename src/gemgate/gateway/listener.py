@@ -13,12 +13,22 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gemgate.config import Settings
+from gemgate.dialects.gemini import errors
 
 KEEP_ALIVE = 75
 BACKLOG = 4096
-TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-
-
+_TOO_LARGE = errors.render(
+    errors.Complaint(
+        status=431,
+        code="HEAD_TOO_LARGE",
+        message="The head of the request is too large.",
+        hint="Send fewer or shorter headers, or raise gateway.max_header.",
+    )
+)
+TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n"
+    b"content-type: application/json; charset=UTF-8\r\ncontent-length: %d\r\n\r\n%b"
+) % (len(_TOO_LARGE), _TOO_LARGE)
 OFFER = re.compile(rb"\r\nupgrade:(?=[ \t]*h2c)", re.IGNORECASE)
 
 

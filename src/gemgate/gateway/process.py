@@ -100,7 +100,7 @@ async def _tidy(desk: Desk) -> None:
             continue
         desk.tidied.set()
         if closed:
-            log.warning("%d calls that an earlier process left open are closed as interrupted", closed)
+            log.warning("closed as interrupted what an earlier process left open: calls %d", closed)
         await asyncio.sleep(TIDY)
 
 
@@ -177,6 +177,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         level=logging.WARNING,
         format="%(asctime)s %(name)s %(levelname)s %(message)s",
     )
+    # What uvicorn warns of (invalid requests, offers of other protocols) is the client's, and told to the client.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     arguments = _arguments(argv)
     try:
         settings = _settings(arguments)

@@ -157,7 +157,7 @@ async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
         if name == b"x-gemini-service-tier":
             trial.tier = value.decode("latin-1")
     headers = downward(reply.headers, ticket.snapshot.base, ticket.exchange.own_url)
-    judged = ticket.asked is not None and ticket.match is not None and ticket.match.generating
+    judged = _judged(ticket)
     if reply.status < 400 and judged and ticket.streaming is not Streaming.NONE and wiring.streams(reply):
         return await _first_event(reply, headers, trial, ticket)
     ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
@@ -190,7 +190,7 @@ def _judge_whole(reply: Reply, body: bytes, trial: Trial, ticket: Ticket) -> Ver
     if reply.status >= 400:
         return _until_midnight(sober(verdict.judge_error(reply.status, plain)))
     match = ticket.match
-    if match is not None and match.generating:
+    if match is not None and _judged(ticket):
         trial.meter = Meter()
         trial.meter.add(observe.observe(match.reading, plain, ""))
         trial.meter.done = trial.meter.done or partial(ticket)
@@ -251,6 +251,21 @@ def partial(ticket: Ticket) -> bool:
     return b"x-goog-fieldmask" in exchange.fields or bool(exchange.query and _masked(exchange.query))
 
 
+def _judged(ticket: Ticket) -> bool:
+    """Whether the answer costs tokens and comes in a form that we read (not protobuf, not a script)."""
+    match, query = ticket.match, ticket.exchange.query
+    if ticket.asked is None or match is None or not match.generating:
+        return False
+    return not query or query == "alt=sse" or _is_json(query)
+
+
+@lru_cache(maxsize=256)
+def _is_json(query: str) -> bool:
+    named = dict(parse_qsl(query))
+    alt = named.get("alt", named.get("$alt", "json"))
+    return alt in ("json", "sse") and "callback" not in named and "$callback" not in named
+
+
 @lru_cache(maxsize=256)
 def _masked(query: str) -> bool:
     return any(name in ("fields", "$fields") for name, _ in parse_qsl(query))
@@ -272,7 +287,8 @@ def decoded(headers: Headers, body: bytes) -> bytes:
     coding = _coding(headers)
     if coding in (b"gzip", b"x-gzip", b"deflate") and body:
         try:
-            return zlib.decompress(body, zlib.MAX_WBITS | 32)
+            # Bounded: a few kilobytes may unpack to gigabytes.
+            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, JUDGED_CAP)
         except zlib.error:
             return b""
     return body

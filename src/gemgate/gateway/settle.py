@@ -20,7 +20,7 @@ from gemgate.core import fingerprint, pricing
 from gemgate.core.call import Attempt, Charge, Cost, Intent, Outcome, Record, Shape
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind, Verdict
-from gemgate.dialects.gemini.methods import GENERATING, METHODS
+from gemgate.dialects.gemini.methods import GENERATING, METHODS, Reading
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.ticket import Ticket, Trial
@@ -98,7 +98,11 @@ def _attempt(trial: Trial, ticket: Ticket) -> Attempt:
         usage = None
     estimated = False
     billed = ticket.match is not None and ticket.match.generating
-    if billed and not found.ok and (usage is not None or found.billed):
+    # Embeddings may be answered without a count, though they are billed by it.
+    uncounted = (
+        found.ok and usage is None and ticket.match is not None and ticket.match.reading is Reading.EMBED
+    )
+    if billed and (uncounted or (not found.ok and (usage is not None or found.billed))):
         estimated = True
         if usage is None:
             usage = Usage(input=ticket.asked.input_estimate if ticket.asked is not None else 0)

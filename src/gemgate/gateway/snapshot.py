@@ -6,7 +6,6 @@ A call keeps the snapshot it began with to its end.
 from __future__ import annotations
 
 from itertools import count
-from urllib.parse import urlsplit
 
 from gemgate.config import Project, Settings
 from gemgate.core.errors import Refused
@@ -21,8 +20,6 @@ class Snapshot:
         self.settings = settings
         self.book = book
         self.base = upstream or settings.upstream.base_url.rstrip("/")
-        parts = urlsplit(self.base)
-        self.origin = f"{parts.scheme}://{parts.netloc}"
         projects = (demo,) if demo is not None else settings.projects
         self.projects = {project.name: project for project in projects}
         self.names = tuple(self.projects) or ("client",)

@@ -138,7 +138,8 @@ class Ticket:
         if (trial := self.trial) is not None:
             trial.end(Verdict(kind=Kind.CANCELLED, reason=refused.code.lower(), billed=True))
         if self.outcome is None:
-            self.outcome = Outcome.REFUSED if refused.status < 500 else Outcome.FAILED
+            ours = refused.status < 500 or refused.status == 501
+            self.outcome = Outcome.REFUSED if ours else Outcome.FAILED
             self.reason = refused.code.lower()
             self.status = refused.status
 

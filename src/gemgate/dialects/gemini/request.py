@@ -205,13 +205,14 @@ def _malformed(what: str) -> Refused:
 
 
 def _as_far_as_it_goes(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
+    fields = _object.decode(body)
     try:
         model = _bare_name(_named.decode(body).model)
     except msgspec.ValidationError:
         model = ""
     return Asked(
         model=match.model or model,
-        streaming=_streaming(match, query, asked=False),
+        streaming=_streaming(match, query, asked=bytes(fields.get("stream", b"")) == b"true"),
         input_estimate=len(body) // _BYTES_PER_TOKEN,
     )
 
