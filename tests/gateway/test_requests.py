@@ -240,3 +240,16 @@ def test_our_key_is_in_no_answer_and_no_row(client: httpx.Client, gateway: Gatew
     for file in gateway.data.rglob("*"):
         if file.is_file():
             assert DEMO_KEY.encode() not in file.read_bytes(), file
+
+
+def test_an_embedding_without_a_count_is_priced_by_estimate(client: httpx.Client, gateway: Gateway) -> None:
+    answer = client.post(
+        "/v1beta/models/gemini-embedding-001:embedContent",
+        json={"content": {"parts": [{"text": "harbours " * 50}]}},
+    )
+    assert answer.status_code == 200
+    counted = "usageMetadata" in answer.json()
+    row = gateway.call(answer)
+    assert row["input_tokens"] > 0
+    assert row["list_dollars"] > 0
+    assert bool(row["estimated_tokens"]) is not counted
