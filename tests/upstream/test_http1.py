@@ -24,7 +24,7 @@ NONE = ("broken", False, False)
 GARBAGE = ("broken", False, True)
 
 # name: (verb, what the server says, whether it then ends the connection, what comes of it, whether it is reused)
-TABLE: dict[str, tuple[str, bytes, bool, tuple[object, ...], bool]] = {
+TABLE: dict[str, tuple[str, bytes, bool | int, tuple[object, ...], bool | int]] = {
     "length": ("GET", LENGTH, False, WHOLE_HELLO, True),
     "length, then the end": ("GET", LENGTH, True, WHOLE_HELLO, False),
     "chunks": ("GET", CHUNKED, False, WHOLE_HELLO, True),
