@@ -1,7 +1,7 @@
 """`gemgate serve`, from settings to running processes.
 
 The order is what makes a warm start quick: what must be known before a child starts is asked with little code
-(no SQLAlchemy, no aiohttp in this process), then gateway and simulator import side by side.
+(no SQLAlchemy in this process), then gateway and simulator import side by side.
 """
 
 from __future__ import annotations

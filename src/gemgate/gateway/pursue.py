@@ -84,6 +84,7 @@ async def attempt(target: Target, ticket: Ticket, desk: Desk) -> Answer:
     try:
         with ticket.vigil.limit("first_byte_timeout", limits.first_byte_timeout):
             reply = await desk.upstream.send(ticket.snapshot.base, wire)
+            ticket.vigil.arm()  # the body is through, or its rest is of no use
             answer = await _read(reply, trial, ticket)
     except TransportFault as fault:
         if reply is not None:

@@ -13,10 +13,10 @@ Laws:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 from gemgate.core.verdict import Kind, Scope, Verdict
+from gemgate.gateway.exchange import Receive
 from gemgate.upstream.client import TransportFault
 
 TICK = 0.25
@@ -40,9 +40,7 @@ class Vigil:
         "_watch",
     )
 
-    def __init__(
-        self, watch: Watch, receive: Callable[[], Awaitable[object]], loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, watch: Watch, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
         task = asyncio.current_task(loop)
         assert task is not None
         self._watch = watch
@@ -129,7 +127,9 @@ class Vigil:
             self._listener = self._loop.create_task(self._listen())
 
     async def _listen(self) -> None:
-        await self._receive()
+        # Pieces of a body that upstream refused before it was whole are of no more use.
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
         self._listener = None
         if self._armed and not self._late:
             self._gone = True
