@@ -23,6 +23,7 @@ from tests.crash.wire import Seen
 Key = tuple[int, int]
 """Round and number of a call."""
 
+SHUTDOWN = "SHUTDOWN"
 OUTCOMES = frozenset({"ok", "refused", "failed", "cut", "cancelled", "interrupted"})
 TOKENS = (
     "promptTokenCount",
@@ -97,7 +98,7 @@ def told(seen: Seen) -> Told:
     outcome, tokens = "", None
     if seen.whole:
         try:
-            events = _events(seen) if seen.status < 400 else []
+            events = _events(seen)
         except ValueError:
             # A whole answer that nobody can read: no outcome of the record will match.
             outcome, events = "unreadable", []
@@ -113,18 +114,30 @@ def told(seen: Seen) -> Told:
 
 
 def _events(seen: Seen) -> list[dict[str, Any]]:
-    """The JSON objects of an answer, however it travelled."""
-    if "alt=sse" in seen.question.path:
-        lines = (line[5:] for line in bytes(seen.body).split(b"\n") if line.startswith(b"data:"))
+    """The JSON objects of an answer, however it travelled. Raises ValueError."""
+    body = bytes(seen.body)
+    if "alt=sse" in seen.question.path and seen.status < 400:
+        lines = (line[5:] for line in body.split(b"\n") if line.startswith(b"data:"))
         return [json.loads(line) for line in lines]
-    value = json.loads(bytes(seen.body))
+    if seen.status >= 400 and not body.strip():
+        return []
+    value = json.loads(body)
     return value if isinstance(value, list) else [value]
 
 
 def _outcome(status: int, events: Sequence[Mapping[str, Any]]) -> str:
+    errors = [event["error"] for event in events if "error" in event]
+    if any(_reason(error) == SHUTDOWN for error in errors):
+        return "interrupted"  # the gateway stopped, and said so in the answer's own form
     if status >= 400:
         return "failed" if status >= 500 or status in (402, 429) else "refused"
-    return "cut" if any("error" in event for event in events) else "ok"
+    return "cut" if errors else "ok"
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    """The gateway's own reason in an error, empty for one of Google's."""
+    infos = (info for info in error.get("details", ()) if info.get("domain") == "gemgate")
+    return next((str(info.get("reason", "")) for info in infos), "")
 
 
 def judge(
@@ -140,7 +153,7 @@ def judge(
         tally.tries += tries[key]
         if len(found) > 1:
             tally.accuse("duplicates", f"{name} has {len(found)} rows")
-        elif found and call.whole and found[0].outcome == "interrupted":
+        elif found and call.whole and found[0].outcome == "interrupted" != call.outcome:
             tally.accuse("missing", f"{name}, answered whole with {call.status}, has no complete row")
         elif found:
             for fault in _differences(call, found[0], tries[key]):

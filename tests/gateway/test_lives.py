@@ -119,7 +119,7 @@ def test_what_outlasts_the_drain_is_interrupted_and_told_so(simulator: Simulator
         assert json.loads(rest.removeprefix(b"data: "))["error"]["details"][0]["reason"] == "SHUTDOWN"
         assert "Exception" not in gateway.log
         row = last(gateway)
-        assert (row["outcome"], row["reason"]) == ("interrupted", "shutdown")
+        assert (row["outcome"], row["reason"], row["status"]) == ("interrupted", "shutdown", 200)
 
 
 def test_a_changed_configuration_is_taken_over_by_sighup(simulator: Simulator, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Exchange:
         "scheme",
         "sent",
         "started",
+        "status",
         "verb",
     )
 
@@ -57,6 +58,7 @@ class Exchange:
         self.headers: Headers = scope["headers"]
         self.fields: dict[bytes, bytes] = dict(self.headers)
         self.query, self.client_key = scrub(scope["query_string"])
+        self.status = 0  # what the client was told, once the head has left
         self.started = False
         self.completed = False
         self.left = False
@@ -109,6 +111,7 @@ class Exchange:
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head."""
         self.started = True
+        self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, data: bytes, more: bool = True) -> None:

@@ -70,7 +70,7 @@ class Surface:
                 await self._settle_quietly(ticket)
             else:
                 # The drain is over. Nobody waits for this task, so it may end in order.
-                ticket.abandon(Outcome.INTERRUPTED, 503, "shutdown")
+                ticket.abandon(Outcome.INTERRUPTED, ticket.exchange.status or SHUTDOWN.status, "shutdown")
                 await self._refuse(ticket, SHUTDOWN)
         except Exception:
             log.exception("call %s met a fault of gemgate", spell(call_id))

@@ -141,7 +141,7 @@ class Ticket:
             ours = refused.status < 500 or refused.status == 501
             self.outcome = Outcome.REFUSED if ours else Outcome.FAILED
             self.reason = refused.code.lower()
-            self.status = refused.status
+            self.status = self.exchange.status or refused.status
 
     def abandon(self, outcome: Outcome, status: int, reason: str) -> None:
         """The client left, or the gateway stops: the try under way is cancelled and may have been billed."""
