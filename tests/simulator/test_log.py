@@ -58,7 +58,9 @@ def test_the_same_key_has_the_same_fingerprint(upstream: Simulator) -> None:
 
 
 def test_the_state_shows_projects_and_their_use(upstream: Simulator) -> None:
+    upstream.clear()
     generate(upstream.url, prompt())
+    upstream.wait_for(1)
     state = upstream.state()
     assert any(project["quota"].get("gemini-3.8-flash", {}).get("today") for project in state["projects"])
     assert state["in_progress"] == 0
