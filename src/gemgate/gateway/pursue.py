@@ -13,7 +13,7 @@ import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import lru_cache
-from time import time_ns
+from time import perf_counter_ns, time_ns
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -153,7 +153,7 @@ def _intent(trial: Trial, ticket: Ticket, desk: Desk) -> Intent:
 
 
 async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
-    trial.first_byte = wiring.now()
+    trial.first_byte = perf_counter_ns()
     for name, value in reply.headers:
         if name == b"x-gemini-service-tier":
             trial.tier = value.decode("latin-1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
-from time import perf_counter_ns as now
 
 from gemgate.core import fingerprint
 from gemgate.core.call import Streaming
@@ -20,8 +19,6 @@ from gemgate.gateway.exchange import Exchange
 from gemgate.gateway.headers import Headers, upward
 from gemgate.gateway.ticket import Ticket
 from gemgate.upstream.client import Reply, Wire
-
-__all__ = ["JSON", "is_page", "now", "streams", "tap", "wire"]
 
 JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
 
