@@ -36,13 +36,28 @@ class Scope(enum.StrEnum):
     UPSTREAM = "upstream"
 
 
+class Violation(msgspec.Struct, frozen=True):
+    """One window that a 429 says is full.
+
+    ``window`` is ``rpm``, ``tpm``, ``rpd`` or ``tpd``, empty where the quota's name tells none of them.
+    ``limit`` is how much fits into it (requests, or input tokens), None where Google named no number; 0 never
+    heals. ``family`` is the model family that Google counts together (``quotaDimensions.model``), empty where
+    it named none.
+    """
+
+    window: str
+    limit: int | None = None
+    family: str = ""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """One try's end.
 
     ``status`` is the HTTP status upstream gave (0 where there was none), ``reason`` a short word of ours
     (``quota_minute``, ``overloaded``, ``connect``, ``stall``, ``empty_answer``, …), ``message`` upstream's own
     sentence without secrets. ``retry_after`` is in seconds, 0.0 where upstream named none. ``quota`` is the
-    ``quotaId`` of a refusal. ``billed`` says that Google counts tokens for this try.
+    ``quotaId`` of a refusal, ``violations`` the windows that it names. ``billed`` says that Google counts tokens
+    for this try.
     """
 
     kind: Kind
@@ -52,6 +67,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope = Scope.NONE
     retry_after: float = 0.0
     quota: str = ""
+    violations: tuple[Violation, ...] = ()
     billed: bool = False
 
     @property
