@@ -28,7 +28,7 @@ class Try(msgspec.Struct, frozen=True):
     target: Target
 
 
-def pursue(plan: Plan) -> Generator[Try, Verdict, Verdict]:
+def once(plan: Plan) -> Generator[Try, Verdict, Verdict]:
     """Try the plan's targets in order, each once. Returns the verdict that ends the call."""
     verdict = Verdict(kind=Kind.BROKEN, status=503, reason="no_target", message="The plan has no target.")
     for target in plan.targets:

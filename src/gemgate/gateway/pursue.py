@@ -57,7 +57,7 @@ class Answer:
 
 async def pursue(plan: Plan, ticket: Ticket, desk: Desk) -> Answer:
     """Follow the plan until a try ends it. Returns the last answer, good or bad."""
-    moves = pursuit.pursue(plan)
+    moves = pursuit.once(plan)
     move = next(moves)
     while True:
         answer = await attempt(move.target, ticket, desk)
