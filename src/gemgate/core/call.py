@@ -61,7 +61,10 @@ class Cost(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, kw_only=True):
-    """What is committed before the first byte of a try goes to Google: enough to close it after a crash."""
+    """What is committed before the first byte of a try goes to Google: enough to close it after a crash.
+
+    ``route``, ``why``, ``waited`` and ``hedge`` are those of ``Record`` and ``Attempt``.
+    """
 
     call_id: bytes
     attempt: int
@@ -78,12 +81,18 @@ class Intent(msgspec.Struct, kw_only=True):
     request_bytes: int = 0
     input_estimate: int = 0
     tier: str = ""
+    route: str = ""
+    why: str = ""
+    waited: int = 0
+    hedge: bool = False
 
 
 class Attempt(msgspec.Struct, kw_only=True):
     """One try as the record keeps it. ``first_byte`` and ``duration`` count from ``sent_at``.
 
-    ``estimated`` says that ``usage`` is not Google's last word (cut, cancelled or never seen).
+    ``estimated`` says that ``usage`` is not Google's last word (cut, cancelled or never seen). ``why`` is the
+    plan's reason for this target, in one of few stable words; ``waited`` is the µs that the call waited before
+    this try; ``hedge`` marks the second try of a race.
     """
 
     number: int
@@ -107,6 +116,22 @@ class Attempt(msgspec.Struct, kw_only=True):
     usage: Usage | None = None
     estimated: bool = False
     cost: Cost | None = None
+    why: str = ""
+    waited: int = 0
+    hedge: bool = False
+
+
+class Made(msgspec.Struct, frozen=True):
+    """A thing that belongs to the project (and perhaps the model) that made it, as an answer has shown.
+
+    ``name`` is Google's resource name (``files/x``) or a keyed hash (``signature:<16 hex>``). ``model`` is empty
+    where any model of the project may use it. ``expires_at`` is UTC µs, 0 for never.
+    """
+
+    name: str
+    project: str
+    model: str = ""
+    expires_at: int = 0
 
 
 class Shape(msgspec.Struct, kw_only=True, frozen=True):
@@ -128,7 +153,12 @@ class Shape(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """The one complete row of a call, with its attempts (none when it was refused before any try)."""
+    """The one complete row of a call, with its attempts (none when it was refused before any try).
+
+    ``answered`` is the number of the try whose answer the client got, 0 for the last one: the call's project,
+    model served and tier served are that one's. ``route`` names the route that planned the call, ``made`` is
+    what the answer has shown to belong to a project.
+    """
 
     call_id: bytes
     boot: bytes
@@ -151,6 +181,9 @@ class Record(msgspec.Struct, kw_only=True):
     response_bytes: int = 0
     shape: Shape = Shape()
     attempts: list[Attempt] = []
+    route: str = ""
+    answered: int = 0
+    made: tuple[Made, ...] = ()
 
 
 def mint(now: int, chance: bytes) -> bytes:
