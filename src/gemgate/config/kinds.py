@@ -59,6 +59,18 @@ def _count(value: object) -> int:
     return value
 
 
+def _share(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise Unfit("Write 5 % as 0.05, without quotes.")
+    return float(value)
+
+
+def _amount(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 10**9:
+        raise Unfit("Write it as 10 or 2.5, without quotes.")
+    return float(value)
+
+
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
         raise Unfit("Write true or false, without quotes.")
@@ -134,6 +146,10 @@ def _number_of(text: str) -> object:
     return int(text) if re.fullmatch(r"\s*-?\d{1,18}\s*", text) else text
 
 
+def _decimal_of(text: str) -> object:
+    return float(text) if re.fullmatch(r"\s*-?\d{1,18}(\.\d{1,18})?\s*", text) else text
+
+
 def _flag_of(text: str) -> object:
     return _WORDS.get(text.strip().lower(), text)
 
@@ -145,6 +161,8 @@ def _list_of(text: str) -> object:
 TEXT = Kind("text", _text, str)
 PORT = Kind("a TCP port from 0 to 65535 (0 picks a free one)", _port, _number_of)
 COUNT = Kind("a whole number of at least 0", _count, _number_of)
+SHARE = Kind("a share from 0 to 1", _share, _decimal_of)
+DOLLARS = Kind("an amount in dollars above 0", _amount, _decimal_of)
 FLAG = Kind("true or false", _flag, _flag_of)
 SIZE = Kind('a size in bytes or like "100 MiB"', _size, str)
 SPAN = Kind('a time in seconds or like "30 s"', _span, str)
