@@ -7,26 +7,13 @@ its driver need not change when routes do.
 
 from __future__ import annotations
 
-import msgspec
-
 from gemgate.core.errors import Refused
+from gemgate.core.routes import Conditions, Pin, Plan, Route, RouteTarget, Target, Wants
+
+__all__ = ["Conditions", "Pin", "Plan", "Route", "RouteTarget", "Target", "Wants", "plan_of_one"]
 
 
-class Target(msgspec.Struct, frozen=True):
-    """A model on a project. ``model`` is empty for calls that name none (lists, uploads)."""
-
-    model: str
-    project: str
-    why: str = ""
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """Targets in the order in which they may be tried, each with the reason for its place."""
-
-    targets: tuple[Target, ...]
-
-
-def plan(model: str, projects: tuple[str, ...], wanted: str = "") -> Plan:
+def plan_of_one(model: str, projects: tuple[str, ...], wanted: str = "") -> Plan:
     """The plan of one. ``wanted`` is a project that the client named (header ``x-gemgate-project``).
 
     Raises Refused 400 when that project is not configured.

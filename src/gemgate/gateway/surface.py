@@ -93,7 +93,7 @@ class Surface:
         if websocket or (match is not None and match.reading is Reading.LIVE):
             raise LIVE
         await self._read(ticket)
-        plan = routing.plan(
+        plan = routing.plan_of_one(
             ticket.asked.model if ticket.asked is not None else (match.model if match is not None else ""),
             ticket.snapshot.names,
             exchange.header(b"x-gemgate-project"),
