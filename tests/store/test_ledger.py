@@ -11,7 +11,7 @@ from sampled import MODEL, PLAIN, RICH, ask, assumed, attempt, findings, identit
 from gemgate.core.call import Attempt, Cost, Outcome, Record
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
-from gemgate.store import boots, ledger, names, reports, schema
+from gemgate.store import boots, interrupted, ledger, names, reports, schema
 from gemgate.store.connection import Connection
 
 
@@ -104,7 +104,7 @@ def test_a_call_that_moved_on_keeps_what_its_first_try_met(conn: Connection, dat
     met = attempt(first, verdict=Kind.BUSY, status=503, usage=None, reason="overloaded")
     ledger.open_tries(conn, [first])
     ledger.next_try(conn, [ledger.NextTry(finished=met, opened=second)])
-    assert ledger.close_dead(conn, {boot: first.received_at + 2_000}, assumed) == 1
+    assert interrupted.close_dead(conn, {boot: first.received_at + 2_000}, assumed) == 1
     conn.keep()
     row = reports.newest(conn, reports.Filter())[0]
     assert (row.outcome, row.attempts, row.duration, row.project) == ("interrupted", 2, 2_000, "other")
@@ -118,7 +118,7 @@ def test_a_call_that_moved_on_keeps_what_its_first_try_met(conn: Connection, dat
 def test_a_lost_try_of_a_free_method_has_no_tokens(conn: Connection, data: Path) -> None:
     dead = identity()
     ledger.open_tries(conn, [intent(dead, method="countTokens")])
-    assert ledger.close_dead(conn, {dead: 0}, lambda intent, usage: Cost()) == 1
+    assert interrupted.close_dead(conn, {dead: 0}, lambda intent, usage: Cost()) == 1
     conn.keep()
     row = reports.newest(conn, reports.Filter())[0]
     assert (row.outcome, row.input, row.estimated, row.list_nano) == ("interrupted", 0, 0, 0)
@@ -129,8 +129,8 @@ def test_only_the_dead_are_closed_and_only_once(conn: Connection) -> None:
     dead, living = identity(), identity()
     lost = [intent(dead) for _ in range(5)]
     ledger.open_tries(conn, [*lost, intent(living)])
-    assert ledger.close_dead(conn, {dead: 0}, assumed) == 5
-    assert ledger.close_dead(conn, {dead: 0}, assumed) == 0
+    assert interrupted.close_dead(conn, {dead: 0}, assumed) == 5
+    assert interrupted.close_dead(conn, {dead: 0}, assumed) == 0
     assert conn.execute("SELECT count(*) FROM calls").fetchone() == (5,)
     assert conn.execute("SELECT count(*) FROM open_calls").fetchone() == (1,)
 
@@ -140,7 +140,7 @@ def test_a_settled_call_is_never_called_interrupted(conn: Connection) -> None:
     one = intent(dead)
     ledger.settle(conn, [record(one)])
     ledger.open_tries(conn, [one])  # a spill file moved a second time
-    ledger.close_dead(conn, {dead: 0}, assumed)
+    interrupted.close_dead(conn, {dead: 0}, assumed)
     assert conn.execute("SELECT o.name FROM calls JOIN outcomes o ON o.id = outcome_id").fetchall() == [
         ("ok",)
     ]
@@ -234,7 +234,7 @@ def test_boots_tell_the_living_from_the_dead(data: Path, conn: Connection) -> No
     found = boots.find_dead(conn, data)
     assert list(found) == [dead.id]
     assert found[dead.id] > 0
-    ledger.close_dead(conn, found, assumed)
+    interrupted.close_dead(conn, found, assumed)
     assert boots.find_dead(conn, data) == {}
     boots.sweep(data, set(found))
     assert {path.stem for path in (data / "boots").glob("*.lock")} == {living.id.hex(), ended.id.hex()}

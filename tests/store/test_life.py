@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sampled import assumed, findings, identity, intent, record
 
 from gemgate.core.call import Intent
-from gemgate.store import backlog, boots, connection, ledger, operations, reports
+from gemgate.store import backlog, boots, connection, interrupted, ledger, operations, reports
 from gemgate.store.connection import Connection
 from gemgate.store.database import FILE
 from gemgate.store.faults import Fault
@@ -34,7 +34,7 @@ class Process:
         self.transact(lambda conn: boots.register(conn, self.boot.id, "", "", 1))
         self.move()
         self.dead = boots.find_dead(self.conn, data)
-        self.transact(lambda conn: ledger.close_dead(conn, self.dead, assumed))
+        self.transact(lambda conn: interrupted.close_dead(conn, self.dead, assumed))
 
     def transact(self, work: object) -> Fault | Exception | None:
         """As the writer thread does it; when ``torn`` the process dies after the commit, before it is known."""

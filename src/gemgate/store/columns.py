@@ -32,6 +32,8 @@ DIMENSIONS: Final = (
     "charge_kinds",
     "sides",
     "modalities",
+    "routes",
+    "whys",
 )
 
 OPEN_CALLS: Final = (
@@ -51,6 +53,10 @@ OPEN_CALLS: Final = (
     "request_bytes",
     "input_estimate",
     "finished",
+    "route_id",
+    "why_id",
+    "waited",
+    "hedge",
 )
 
 CALLS: Final = (
@@ -96,6 +102,8 @@ CALLS: Final = (
     "json_output",
     "cached_content",
     "request_hash",
+    "route_id",
+    "answered",
 )
 
 ATTEMPTS: Final = (
@@ -137,6 +145,9 @@ ATTEMPTS: Final = (
     "list_nano",
     "billed_nano",
     "price_id",
+    "why_id",
+    "waited",
+    "hedge",
 )
 
 CHARGES: Final = ("attempt_seq", "position", "kind_id", "quantity", "nano")

@@ -28,7 +28,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 from gemgate.core.errors import Refused
 from gemgate.core.pricing import Price
-from gemgate.store import boots, ledger
+from gemgate.store import boots, interrupted
 from gemgate.store.checkpoint import Checkpoints
 from gemgate.store.connection import Connection, Durability
 from gemgate.store.faults import Fault
@@ -164,7 +164,7 @@ class Database:
             self._writer.queue.put(self._handed)
             self._handed = []
 
-    async def sweep(self, price: ledger.Price) -> int:
+    async def sweep(self, price: interrupted.Price) -> int:
         """Close the calls that dead processes left open; returns how many. Raises Refused while the store is down.
 
         Their spill files are moved first, so that a call whose row was spilled is not called interrupted.
@@ -172,7 +172,7 @@ class Database:
         data = self.boot.data
         dead = await self.run(lambda conn: boots.find_dead(conn, data))
         await self.run(lambda _: self._writer.backlog.adopt())
-        closed = await self.run(lambda conn: ledger.close_dead(conn, dead, price))
+        closed = await self.run(lambda conn: interrupted.close_dead(conn, dead, price))
         ended = await self.run(lambda conn: boots.find_ended(conn, data))
         boots.sweep(data, set(dead) | ended)
         return closed

@@ -4,22 +4,21 @@ Laws:
 
 - an operation takes a list, runs inside the caller's transaction and may be repeated: a call settles once, by
   its id, however often its record arrives (a replayed spill, a commit whose success was not seen);
-- settling removes what was open of the call, in the same transaction;
+- settling removes what was open of the call, and keeps what it made, in the same transaction;
 - sums are made here, from the attempts, so that they cannot differ from them;
 - numbers from outside are held within 63 bits, texts within bounds: no answer of Google's makes a row fail.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
-from gemgate.core.call import Attempt, Cost, Intent, Outcome, Record
+from gemgate.core.call import Attempt, Cost, Intent, Record
 from gemgate.core.usage import Usage
-from gemgate.core.verdict import Kind
+from gemgate.store import affinity
 from gemgate.store.columns import (
     BLOCK,
     INSERT_ATTEMPT,
@@ -39,15 +38,7 @@ _FIRST_PREFIX: Final = 8 * 1024
 _CLOSE_BLOCK: Final = f"DELETE FROM open_calls WHERE call_id IN ({','.join('?' * BLOCK)})"  # noqa: S608
 _NOTHING: Final = Usage()
 _FREE: Final = Cost()
-_INTENT: Final = (
-    *("call_id", "attempt", "boot", "received_at", "sent_at", "method", "version", "model", "project"),
-    *("credential", "client", "streaming", "tier", "request_bytes", "input_estimate"),
-)
-_attempt_decoder = msgspec.msgpack.Decoder(Attempt)
 _encoder = msgspec.msgpack.Encoder()
-
-Price = Callable[[Intent, Usage], Cost | None]
-"""What a try that was never seen to end may have cost, from its intent and the tokens assumed."""
 
 
 class NextTry(msgspec.Struct, frozen=True):
@@ -85,26 +76,7 @@ def settle(conn: Connection, records: Sequence[Record]) -> None:
         taken = {seq for (seq,) in conn.execute("SELECT seq FROM calls WHERE seq >= ?", (first,))}
         fresh = [(first + at, record) for at, record in enumerate(records) if first + at in taken]
     _write_attempts(conn, names, fresh)
-
-
-def close_dead(conn: Connection, dead: Mapping[bytes, int], price: Price) -> int:
-    """Settle what dead processes left open as `interrupted`. Returns the number of calls closed.
-
-    ``dead`` maps a boot to the time (UTC µs) of its last sign of life, which ends the call's duration. A try
-    under way counts as ``cut`` with reason ``interrupted``: Google may have answered it and charged for it,
-    so it carries the estimate of its input, flagged estimated. Finished tries of the call stay as they were.
-    """
-    open_tries_of: dict[bytes, list[tuple[Intent, bytes | None]]] = {}
-    for boot in dead:
-        for intent, finished in _left_open(conn, boot):
-            open_tries_of.setdefault(intent.call_id, []).append((intent, finished))
-    records = [_interrupted(tries, dead[tries[0][0].boot], price) for tries in open_tries_of.values()]
-    settle(conn, records)
-    conn.executemany(
-        "UPDATE boots SET ended = max(started, ?) WHERE boot = ? AND ended IS NULL",
-        [(seen, boot) for boot, seen in dead.items()],
-    )
-    return len(records)
+    affinity.keep(conn, [record for _, record in fresh if record.made])
 
 
 def _close(conn: Connection, call_ids: Sequence[bytes]) -> None:
@@ -132,13 +104,17 @@ def _open_row(names: Names, intent: Intent) -> tuple[Any, ...]:
         intent.request_bytes,
         intent.input_estimate,
         None,
+        names.routes[intent.route],
+        names.whys[intent.why],
+        intent.waited,
+        intent.hedge,
     )
 
 
 def _call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
     """The row of ``columns.CALLS``."""
     shape = record.shape
-    last = record.attempts[-1] if record.attempts else None
+    given = _answered(record)
     return (
         seq,
         record.call_id,
@@ -150,8 +126,8 @@ def _call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
         names.methods[record.method],
         names.versions[record.version],
         names.models[record.model],
-        names.models[last.model_served] if last else None,
-        names.projects[last.project] if last else None,
+        names.models[given.model_served] if given else None,
+        names.projects[given.project] if given else None,
         names.clients[record.client],
         names.outcomes[record.outcome],
         record.status,
@@ -160,7 +136,7 @@ def _call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
         names.block_reasons[record.block],
         names.streamings[record.streaming],
         names.tiers[record.tier],
-        names.tiers[last.tier_served] if last else None,
+        names.tiers[given.tier_served] if given else None,
         record.request_bytes,
         record.response_bytes,
         len(record.attempts),
@@ -173,7 +149,17 @@ def _call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
         shape.json_output,
         shape.cached_content,
         _signed(shape.request_hash),
+        names.routes[record.route],
+        record.answered,
     )
+
+
+def _answered(record: Record) -> Attempt | None:
+    """The try whose answer the client got: the last one, unless the record says another."""
+    for attempt in record.attempts if record.answered else ():
+        if attempt.number == record.answered:
+            return attempt
+    return record.attempts[-1] if record.attempts else None
 
 
 def _sums(attempts: Sequence[Attempt]) -> tuple[int | None, ...]:
@@ -289,87 +275,9 @@ def _attempt_row(names: Names, seq: int, call_seq: int, attempt: Attempt) -> tup
         _held(cost.tool),
         *_money(attempt),
         names.prices.get(cost.price),
-    )
-
-
-def _left_open(conn: sqlite3.Connection, boot: bytes) -> list[tuple[Intent, bytes | None]]:
-    """The tries that a boot left open, in order, each with what is known of its end."""
-    rows = conn.execute(
-        """
-        SELECT o.call_id, o.attempt, b.boot, o.received_at, o.sent_at,
-               methods.name, versions.name, models.name, projects.name,
-               credentials.name, clients.name, streamings.name, tiers.name,
-               o.request_bytes, o.input_estimate, o.finished
-        FROM boots AS b
-        JOIN open_calls AS o ON o.boot_id = b.id
-        LEFT JOIN methods ON methods.id = o.method_id
-        LEFT JOIN versions ON versions.id = o.version_id
-        LEFT JOIN models ON models.id = o.model_id
-        LEFT JOIN projects ON projects.id = o.project_id
-        LEFT JOIN credentials ON credentials.id = o.credential_id
-        LEFT JOIN clients ON clients.id = o.client_id
-        LEFT JOIN streamings ON streamings.id = o.streaming_id
-        LEFT JOIN tiers ON tiers.id = o.tier_id
-        WHERE b.boot = ? ORDER BY o.call_id, o.attempt
-        """,
-        (boot,),
-    )
-    found = []
-    for *values, finished in rows:
-        raw = {key: "" if value is None else value for key, value in zip(_INTENT, values, strict=True)}
-        found.append((msgspec.convert(raw, Intent, strict=False), finished))
-    return found
-
-
-def _interrupted(tries: Sequence[tuple[Intent, bytes | None]], seen: int, price: Price) -> Record:
-    """The record of a call whose process died."""
-    attempts = [
-        _attempt_decoder.decode(finished) if finished is not None else _lost(intent, seen, price)
-        for intent, finished in tries
-    ]
-    intent = tries[0][0]
-    return Record(
-        call_id=intent.call_id,
-        boot=intent.boot,
-        received_at=intent.received_at,
-        first_byte=None,
-        duration=max(0, seen - intent.received_at),
-        method=intent.method,
-        version=intent.version,
-        model=intent.model,
-        client=intent.client,
-        outcome=Outcome.INTERRUPTED,
-        status=0,
-        reason="interrupted",
-        streaming=intent.streaming,
-        tier=intent.tier,
-        request_bytes=intent.request_bytes,
-        attempts=attempts,
-    )
-
-
-def _lost(intent: Intent, seen: int, price: Price) -> Attempt:
-    """A try of which nothing is known but that it may have been sent."""
-    usage = Usage(input=intent.input_estimate)
-    cost = price(intent, usage)
-    # A method that is free of charge (a list, a count) used no tokens that anybody pays for.
-    free = cost is not None and cost.total == 0 and not cost.price
-    return Attempt(
-        number=intent.attempt,
-        model=intent.model,
-        project=intent.project,
-        credential=intent.credential,
-        sent_at=intent.sent_at,
-        first_byte=None,
-        duration=max(0, seen - intent.sent_at),
-        verdict=Kind.CUT,
-        status=0,
-        reason="interrupted",
-        message="gemgate stopped while this try was under way.",
-        request_bytes=intent.request_bytes,
-        usage=None if free else usage,
-        estimated=not free,
-        cost=cost,
+        names.whys[attempt.why],
+        _held(attempt.waited),
+        attempt.hedge,
     )
 
 

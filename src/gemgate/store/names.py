@@ -128,6 +128,8 @@ class Names:
         self.charge_kinds = tables["charge_kinds"]
         self.sides = tables["sides"]
         self.modalities = tables["modalities"]
+        self.routes = tables["routes"]
+        self.whys = tables["whys"]
         self.boots = Boots(conn)
         self.prices: dict[str, int] = {}
         self._all = tuple(tables.values())

@@ -12,7 +12,10 @@ from gemgate.core.usage import Detail
 
 
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One call. Names stand as text, ``""`` where none; money in nano-dollars, None is unpriced; times in µs."""
+    """One call. Names stand as text, ``""`` where none; money in nano-dollars, None is unpriced; times in µs.
+
+    ``answered`` is the number of the try whose answer the client got, 0 for the last one.
+    """
 
     seq: int
     call_id: str
@@ -54,6 +57,8 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     thinking: str
     json_output: bool
     cached_content: bool
+    route: str
+    answered: int
 
 
 class ChargeRow(msgspec.Struct, frozen=True):
@@ -65,7 +70,7 @@ class ChargeRow(msgspec.Struct, frozen=True):
 
 
 class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of a call."""
+    """One try of a call. ``waited`` is what the call waited before it, in µs; ``hedge`` a race's second try."""
 
     number: int
     model: str
@@ -103,6 +108,9 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     list_nano: int | None
     billed_nano: int | None
     price: str
+    why: str
+    waited: int
+    hedge: bool
     charges: tuple[ChargeRow, ...] = ()
     details: tuple[Detail, ...] = ()
 
@@ -133,6 +141,7 @@ _CALL_NAMES: Final = {
     "tier": ("tier_id", "tiers"),
     "tier_served": ("tier_served_id", "tiers"),
     "thinking": ("thinking_id", "thinkings"),
+    "route": ("route_id", "routes"),
 }
 _ATTEMPT_NAMES: Final = {
     "model": ("model_id", "models"),
@@ -144,6 +153,7 @@ _ATTEMPT_NAMES: Final = {
     "model_served": ("model_served_id", "models"),
     "tier_served": ("tier_served_id", "tiers"),
     "price": ("price_id", "prices"),
+    "why": ("why_id", "whys"),
 }
 _TEXTS: Final = ("message", "response")
 
@@ -217,7 +227,7 @@ def attempts(conn: sqlite3.Connection, seq: int) -> list[AttemptRow]:
             " JOIN modalities AS m ON m.id = d.modality_id WHERE d.attempt_seq = ? ORDER BY d.position",
             (number,),
         )
-        for flag in ("seen", "estimated", "grounded"):
+        for flag in ("seen", "estimated", "grounded", "hedge"):
             raw[flag] = bool(raw[flag])
         row = AttemptRow(
             **raw,

@@ -122,6 +122,10 @@ open_calls = Table(
     _big("input_estimate"),
     # The finished try as msgpack, once the call has gone on to another: a crash then closes it as it was.
     Column("finished", LargeBinary),
+    _of("route_id", "routes"),
+    _of("why_id", "whys"),
+    Column("waited", BigInteger, nullable=False, server_default="0"),
+    Column("hedge", SmallInteger, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 
@@ -170,6 +174,9 @@ calls = Table(
     Column("json_output", SmallInteger, nullable=False),
     Column("cached_content", SmallInteger, nullable=False),
     _big("request_hash"),
+    _of("route_id", "routes"),
+    # The number of the try whose answer the client got, 0: the last one.
+    Column("answered", SmallInteger, nullable=False, server_default="0"),
     Index(None, "received_at"),
     Index(None, "model_id", "seq"),
     Index(None, "project_id", "seq"),
@@ -219,6 +226,9 @@ attempts = Table(
     _big("list_nano", null=True),
     _big("billed_nano", null=True),
     Column("price_id", Integer, ForeignKey("prices.id")),
+    _of("why_id", "whys"),
+    Column("waited", BigInteger, nullable=False, server_default="0"),
+    Column("hedge", SmallInteger, nullable=False, server_default="0"),
     UniqueConstraint("call_seq", "number"),
 )
 
@@ -251,4 +261,77 @@ prefixes = Table(
     Column("size", Integer, primary_key=True, autoincrement=False),
     _big("hash"),
     sqlite_with_rowid=False,
+)
+
+# What belongs to the project that made it. A name that does not fit stands as a hash (``store.affinity``).
+affinities = Table(
+    "affinities",
+    metadata,
+    Column("name", String(NAME_LENGTH), primary_key=True),
+    _of("project_id", "projects"),
+    _of("model_id", "models"),
+    _big("made_at"),
+    # 0: never. The sweep goes by this index.
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+# The gateway's state as it was at ``as_of``; the newest row alone counts. Names stand as text: the tables are
+# small, and what they hold comes from the configuration.
+quota_windows = Table(
+    "quota_windows",
+    metadata,
+    Column("project", String(NAME_LENGTH), primary_key=True),
+    Column("family", String(NAME_LENGTH), primary_key=True),
+    Column("window", String(8), primary_key=True),
+    _big("limit", null=True),
+    Column("source", String(16), nullable=False),
+    _big("used"),
+    _big("closed_until"),
+    Column("reason", String(NAME_LENGTH), nullable=False),
+    _big("room_at"),
+    _big("since"),
+    _big("as_of"),
+    sqlite_with_rowid=False,
+)
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("scope", String(16), primary_key=True),
+    Column("name", String(2 * NAME_LENGTH + 1), primary_key=True),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(NAME_LENGTH), nullable=False),
+    Column("message", Text, nullable=False),
+    _big("opened_at"),
+    _big("until"),
+    _int("failures"),
+    _big("as_of"),
+    sqlite_with_rowid=False,
+)
+
+# Append-only: what opened and closed which breaker, and when.
+breaker_changes = Table(
+    "breaker_changes",
+    metadata,
+    Column("seq", Key, primary_key=True),
+    _big("at"),
+    Column("scope", String(16), nullable=False),
+    Column("name", String(2 * NAME_LENGTH + 1), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", String(NAME_LENGTH), nullable=False),
+    Column("message", Text, nullable=False),
+    _big("until"),
+    _int("failures"),
+    Index(None, "at"),
+    Index(None, "scope", "name", "seq"),
+)
+
+# One row per living gateway: the rest of its state (queue, rates) as JSON.
+gateway_states = Table(
+    "gateway_states",
+    metadata,
+    Column("boot_id", Integer, ForeignKey("boots.id"), primary_key=True, autoincrement=False),
+    _big("as_of"),
+    Column("body", Text, nullable=False),
 )
