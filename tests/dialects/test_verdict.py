@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gemgate.core.meter import Fault, Meter, Seen
 from gemgate.core.usage import Usage
-from gemgate.core.verdict import Kind, Scope, Verdict
+from gemgate.core.verdict import Kind, Scope, Verdict, Violation
 from gemgate.dialects.gemini import verdict
 from gemgate.dialects.gemini.methods import Reading
 from gemgate.dialects.gemini.observe import observe
@@ -73,6 +73,68 @@ def test_a_violation_without_value_is_a_limit_of_zero_unless_the_sentence_names_
     assert refusal("You exceeded.", violation(minute)).reason == "quota_zero"
     assert refusal("limit: 10, model: x", violation(minute)).reason == "quota_minute"
     assert refusal("limit: 0.5", violation(minute, quotaValue="3")).reason == "quota_minute"
+
+
+METRIC = "generativelanguage.googleapis.com/generate_content_free_tier_requests"
+MINUTE = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
+DAY = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
+
+
+def full(message: str, *rows: dict[str, object]) -> tuple[Violation, ...]:
+    return refusal(message, {"@type": "QuotaFailure", "violations": rows}).violations
+
+
+def line(limit: object, family: str = "gemini-3.5-flash", metric: str = METRIC) -> str:
+    return f"\n* Quota exceeded for metric: {metric}, limit: {limit}, model: {family}"
+
+
+@pytest.mark.parametrize(
+    ("quota", "window"),
+    [
+        (MINUTE, "rpm"),
+        (DAY, "rpd"),
+        ("GenerateContentInputTokensPerModelPerMinute-FreeTier", "tpm"),
+        ("GenerateContentInputTokensPerModelPerDay-FreeTier", "tpd"),
+        ("GenerateContentPaidTierInputTokensPerModelPerMinute-PaidTier2", "tpm"),
+        ("GenerateRequestsPerMinutePerProjectPerModel-SharedProject", "rpm"),
+        ("BatchEnqueuedTokensPerModel", ""),
+        ("GenerateContentOutputTokensPerModelPerMinute", ""),
+        ("GenerateImagesPerMinutePerProject", ""),
+    ],
+)
+def test_the_name_of_a_quota_tells_its_window(quota: str, window: str) -> None:
+    dimensions = {"location": "global", "model": "gemini-3.5-flash"}
+    row = {"quotaId": quota, "quotaValue": "7", "quotaDimensions": dimensions}
+    assert full("", row) == (Violation(window, 7, "gemini-3.5-flash"),)
+
+
+def test_limits_that_a_violation_leaves_out_stand_in_the_message() -> None:
+    minute, day = {"quotaMetric": METRIC, "quotaId": MINUTE}, {"quotaMetric": METRIC, "quotaId": DAY}
+    both = (Violation("rpm", 5, "gemini-3.5-flash"), Violation("rpd", 0, "gemini-3.5-flash"))
+    assert full(line(5) + line(0), minute, day) == both
+    # One line for two violations of a metric is for both; two lines for three violations are for none.
+    same = (Violation("rpm", 5, "gemini-3.5-flash"), Violation("rpd", 5, "gemini-3.5-flash"))
+    assert full(line(5), minute, day) == same
+    three = full(line(5) + line(20), minute, day, minute)
+    assert [row.limit for row in three] == [None, None, None]
+    assert full(line(5, metric="another_metric"), minute) == (Violation("rpm"),)
+
+
+def test_a_quota_of_zero_says_so_in_each_of_its_windows() -> None:
+    found = refusal("You exceeded.", violation(MINUTE))
+    assert (found.reason, found.violations) == ("quota_zero", (Violation("rpm", 0),))
+
+
+def test_a_message_without_violations_still_names_limit_and_family() -> None:
+    daily = line(250, "gemini-3.1-pro", "generate_requests_per_model_per_day")
+    assert full(f"Quota.{daily}\nPlease retry in 19h8m53.1s.") == (Violation("rpd", 250, "gemini-3.1-pro"),)
+    assert full("Resource has been exhausted (e.g. check quota).") == ()
+
+
+@pytest.mark.parametrize("dimensions", [None, 3, "x", [], {"model": 3}, {"location": "global"}])
+def test_odd_dimensions_do_not_hide_the_rest(dimensions: object) -> None:
+    row = {"quotaId": MINUTE, "quotaValue": "2", "quotaDimensions": dimensions}
+    assert full("", row) == (Violation("rpm", 2),)
 
 
 @pytest.mark.parametrize(

@@ -13,21 +13,16 @@ import msgspec
 
 from gemgate.core import fingerprint
 from gemgate.core.meter import Fault, Meter
-from gemgate.core.verdict import Kind, Scope, Verdict
+from gemgate.core.verdict import Kind, Scope, Verdict, Violation
 from gemgate.dialects.gemini.observe import fault_in
-
-
-class _Violation(msgspec.Struct, gc=False, rename="camel"):
-    quota_metric: str = ""
-    quota_id: str = ""
-    quota_value: str | int = ""
+from gemgate.dialects.gemini.violations import Row, violations
 
 
 class _Detail(msgspec.Struct, gc=False, rename="camel"):
     kind: str = msgspec.field(default="", name="@type")
     reason: str = ""
     retry_delay: str = ""
-    violations: tuple[_Violation, ...] = ()
+    violations: tuple[Row, ...] = ()
 
 
 class _Error(msgspec.Struct, gc=False):
@@ -152,20 +147,20 @@ def _delay(message: str, details: tuple[_Detail, ...]) -> float:
 
 def _quota(message: str, details: tuple[_Detail, ...]) -> Verdict:
     """A 429: which window, and whether waiting helps."""
-    violations = [row for detail in details for row in detail.violations]
+    rows = [row for detail in details for row in detail.violations]
     delay = _delay(message, details)
-    ids = [row.quota_id for row in violations]
+    ids = [row.quota_id for row in rows]
     quota = next((name for name in ids if "PerDay" in name), ids[0] if ids else "")
     # A value of zero is left out of Google's JSON, so a violation without one is a limit of zero, if the
     # sentence agrees or says nothing.
-    unvalued = bool(violations) and all(str(row.quota_value) in ("", "0") for row in violations)
+    unvalued = bool(rows) and all(str(row.quota_value) in ("", "0") for row in rows)
     zero = _LIMIT_ZERO.search(message) is not None or (unvalued and _LIMIT_SOME.search(message) is None)
     if zero and _LIMIT_SOME.search(message) is None:
         kind, reason, scope, delay = Kind.SPENT, "quota_zero", Scope.TARGET, 0.0
     elif "PerDay" in quota:
         kind, reason, scope = Kind.SPENT, "quota_day", Scope.TARGET
         delay = delay if delay > _LONG else 0.0
-    elif "file_storage_bytes" in message or any("file_storage" in row.quota_metric for row in violations):
+    elif "file_storage_bytes" in message or any("file_storage" in row.quota_metric for row in rows):
         kind, reason, scope, delay = Kind.REFUSED, "quota_storage", Scope.PROJECT, 0.0
     elif quota:
         tokens = "Token" in quota
@@ -176,6 +171,9 @@ def _quota(message: str, details: tuple[_Detail, ...]) -> Verdict:
         kind, reason, scope = Kind.SPENT, "prepaid", Scope.PROJECT
     else:
         kind, reason, scope = Kind.BUSY, "exhausted", Scope.TARGET
+    full = violations(message, rows)
+    if reason == "quota_zero":
+        full = tuple(Violation(row.window, row.limit or 0, row.family) for row in full)
     return Verdict(
         kind=kind,
         status=429,
@@ -184,6 +182,7 @@ def _quota(message: str, details: tuple[_Detail, ...]) -> Verdict:
         scope=scope,
         retry_after=delay,
         quota=quota,
+        violations=full,
     )
 
 
