@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gemini_simulator import access, control, faults, wire
+from gemini_simulator import access, catalog, control, faults, wire
 from gemini_simulator.asked import DOOR, Door
 from gemini_simulator.handlers import HANDLERS
 from gemini_simulator.http import ApiError, Reply, Request, StreamReply
-from gemini_simulator.journal import Entry
+from gemini_simulator.journal import Entry, note_name
 from gemini_simulator.quota import refusal
 from gemini_simulator.resources.uploads import owner
-from gemini_simulator.routes import SOCKETS, match
+from gemini_simulator.routes import BODY_NAMES_MODEL, SOCKETS, Match, kind_of, match, named_in
 from gemini_simulator.world import Project, World, invalid_key
 
 Message = MutableMapping[str, Any]
@@ -26,7 +26,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-PROTOCOL = "gemini_simulator.protocol"
+PROTOCOL = control.PROTOCOL
 
 
 class ClientGoneError(Exception):
@@ -153,9 +153,10 @@ class Exchange:
         self.entry.line["method"] = route.id
         key, project = self.opened(found)
         self.entry.line["project"] = project.name
-        model = route.params.get("model", "")
+        model = await self.model_of(route)
         header = self.headers.get("x-simulate", "")
-        self.faults = faults.active(self.world, project, key, (route.id, model), header)
+        names = catalog.names_of(self.world, model)
+        self.faults = faults.active(self.world, project, key, (route.id, names), header)
         await self.strike(route.id, route.version, model)
         DOOR.set(Door(route.version, faults=self.faults, metered=not route.id.startswith("batches.")))
         handler = HANDLERS.get(route.id)
@@ -168,6 +169,22 @@ class Exchange:
                 self.headers, self.body.chunks(), self.faults,
             )
         )  # fmt: skip
+
+    async def model_of(self, route: Match) -> str:
+        """The model that the request names; a body is read for it only where a fault rule must know."""
+        for kind, name in route.params.items():
+            if kind != "model":
+                note_name(f"{kind_of(route.id, kind)}/{name}")
+        model = route.params.get("model", "")
+        if route.id in BODY_NAMES_MODEL and faults.name_models(self.world):
+            whole = [chunk async for chunk in self.body.chunks()]
+            self.body = Replay(self.receive, self.entry, whole)
+            model = named_in(b"".join(whole))
+        if route.id.startswith("tunedModels."):
+            model = f"tunedModels/{route.params.get('tunedModel', '')}"
+        if model:
+            self.entry.line["model"] = model.removeprefix("models/")
+        return model
 
     def opened(self, found: list[str]) -> tuple[str, Project]:
         """The key and the project it opens; the later legs of an upload need no key, their URL is secret enough."""
@@ -190,7 +207,7 @@ class Exchange:
         family = known.family if known else model or "gemini-3.8-flash"
         words = {"model": model or "gemini-9-flash", "family": family, "version": version}
         error = faults.error(struck, words | {"method": method.rpartition(".")[2]})
-        seconds = float(struck.get("slow_first_byte") or 0)
+        seconds = float(struck.get("slow_first_byte") or 0) + float(struck.get("slow") or 0)
         if seconds or error or {"reset", "half_headers"} & struck.keys():
             whole = [chunk async for chunk in self.body.chunks()]
             self.body = Replay(self.receive, self.entry, whole)
@@ -307,24 +324,29 @@ class Replay(Body):
 
 
 class Simulator:
-    """The ASGI application; ``log_file`` gets each finished line of the log as JSON."""
+    """The ASGI application; ``log_file`` gets each finished line of the log as JSON.
+
+    Until ``shut_until`` (on the monotonic clock) the server resets new connections; ``outage`` is how it is told to.
+    """
 
     def __init__(self, world: World, log_file: Path | None = None) -> None:
         self.world = world
         self.log_file = log_file
+        self.shut_until = 0.0
+        self.outage: control.Outage | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one scope of the ASGI protocol."""
         if scope["type"] == "lifespan":
             await lifespan(receive, send)
         elif scope["type"] == "http" and scope["path"].startswith("/simulator/"):
-            await control.serve(self.world, scope, receive, send)
+            await control.serve(self.world, self.outage, scope, receive, send)
         elif scope["type"] == "http":
             exchange = Exchange(self.world, scope, receive, send)
             try:
                 await exchange.run()
             finally:
-                exchange.entry.finish(0, self.log_file)
+                exchange.entry.finish(self.log_file)
 
 
 async def lifespan(receive: Receive, send: Send) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from gemini_simulator import catalog, messages, quota, signatures, tokens
 from gemini_simulator.catalog import Model
 from gemini_simulator.http import ApiError
+from gemini_simulator.journal import note, note_name
 from gemini_simulator.world import Project, World
 
 TIERS = ("standard", "flex", "priority")
@@ -39,7 +40,11 @@ DOOR: ContextVar[Door] = ContextVar("DOOR")
 
 @dataclass(slots=True)
 class Asked:
-    """One request that will be answered."""
+    """One request that will be answered by ``model``.
+
+    ``asked`` is the model by its own name, ``charged`` the nano-dollars paid on the way in: None when quotas do not
+    count the request.
+    """
 
     world: World
     project: Project
@@ -51,6 +56,8 @@ class Asked:
     cached: int
     tier: str
     offset: int = 0
+    asked: Model | None = None
+    charged: int | None = None
 
     @property
     def config(self) -> dict[str, Any]:
@@ -67,6 +74,7 @@ class Asked:
 def ask(world: World, project: Project, name: str, value: dict[str, Any], door: Door) -> Asked:
     """Read a request. Raises ApiError as Google does: 404 model, 400 fields and values, 403 files, 429 quota."""
     asked = catalog.find(world, name, door.version, door.method.replace("streamG", "g"))
+    note(model=asked.id)
     model = catalog.served(world, asked)
     body = messages.read("GenerateContentRequest", value)
     _check_contents(body.get("contents") or [])
@@ -77,7 +85,7 @@ def ask(world: World, project: Project, name: str, value: dict[str, Any], door: 
     if tier not in (*TIERS, "unspecified"):
         raise ApiError(400, f"Invalid service tier: {tier}")
     cache = _cache(world, project, asked, body)
-    prompt = count(project, body, world.clock.now(), cache)
+    prompt = tokens.told(count(project, body, world.clock.now(), cache), door.faults)
     if cache:
         held = project.blobs.get(cache["name"], {})
         body |= {name: held[name] for name in ("tools", "toolConfig") if name in held}
@@ -86,8 +94,7 @@ def ask(world: World, project: Project, name: str, value: dict[str, Any], door: 
         raise ApiError(
             400, f"The input token count exceeds the maximum number of tokens allowed ({model.input_limit})."
         )
-    if door.metered:
-        quota.admit(world, project, asked, total)
+    charged = quota.admit(world, project, asked, total) if door.metered else None
     digest = _digest(model, body)
     cached = (
         int(cache["usageMetadata"]["totalTokenCount"])
@@ -98,6 +105,7 @@ def ask(world: World, project: Project, name: str, value: dict[str, Any], door: 
         cached = int(door.faults["cached"] or 0)
     tier = door.faults.get("tier") or ("standard" if tier == "unspecified" else tier)
     made = Asked(world, project, model, body, door.faults, digest, prompt, min(cached, total), tier)
+    made.asked, made.charged = asked, charged
     if body.get("continuationToken"):
         made.offset = signatures.resume(world, project, model, digest, body["continuationToken"])
     return made
@@ -108,7 +116,9 @@ def count(
 ) -> dict[str, int]:
     """Tokens of a request by modality: contents, system instruction, tools, and the cached content it names."""
     system = [body["systemInstruction"]] if body.get("systemInstruction") else []
-    prompt = tokens.count(system + (body.get("contents") or []), _sizes(project, body, now))
+    prompt = tokens.count(
+        system + (body.get("contents") or []), file_sizes(project, body.get("contents") or [], now)
+    )
     declared = [tool for tool in body.get("tools") or [] if tool.get("functionDeclarations")]
     if declared:
         prompt["TEXT"] = prompt.get("TEXT", 0) + tokens.of_text(msgspec.json.encode(declared).decode())
@@ -117,17 +127,18 @@ def count(
     return prompt
 
 
-def _sizes(project: Project, body: dict[str, Any], now: float) -> dict[str, int]:
+def file_sizes(project: Project, contents: list[dict[str, Any]], now: float) -> dict[str, int]:
     """Bytes of the uploaded files that a request names. Raises ApiError 403 for one that is not the project's."""
     sizes: dict[str, int] = {}
-    for content in body.get("contents") or []:
+    for content in contents:
         for part in content.get("parts", []):
             uri = (part.get("fileData") or {}).get("fileUri", "")
             if "/files/" not in uri and not uri.startswith("files/"):
                 continue
             own = uri.rpartition("/files/")[2].removeprefix("files/").partition("?")[0].partition(":")[0]
+            note_name(f"files/{own}")
             file = project.collection("files").get(f"files/{own}")
-            if file is None:
+            if file is None or _unix(file.get("expirationTime", "")) <= now:
                 raise ApiError(
                     403, f"You do not have permission to access the File {own} or it may not exist."
                 )
@@ -206,6 +217,7 @@ def _cache(world: World, project: Project, asked: Model, body: dict[str, Any]) -
     name = body.get("cachedContent")
     if not name:
         return None
+    note_name(str(name))
     cache = project.collection("cachedContents").get(name)
     if cache is None or _unix(cache.get("expireTime", "")) <= world.clock.now():
         raise ApiError(403, "CachedContent not found (or permission denied)")

@@ -18,7 +18,10 @@ DEFAULT_MODEL = "gemini-3.8-flash"
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of the catalogue; limits in tokens, speed in seconds and tokens per second."""
+    """One model of the catalogue; limits in tokens, speed in seconds and tokens per second.
+
+    ``prices`` are dated rows in dollars per million tokens, ``from`` (included) to ``until`` (not included).
+    """
 
     id: str
     kind: str = "text"
@@ -37,6 +40,7 @@ class Model:
     cache_min: int = 2_048
     free: dict[str, Any] = field(default_factory=dict)
     tier1: dict[str, Any] = field(default_factory=dict)
+    prices: tuple[dict[str, Any], ...] = ()
     dimensions: int = 0
     first_token_s: float = 1.0
     tokens_per_s: float = 150.0
@@ -111,6 +115,14 @@ def served(world: World, model: Model) -> Model:
     while model.routed_to and model.routed_from <= today:
         model = world.catalog[model.routed_to]
     return model
+
+
+def names_of(world: World, name: str) -> set[str]:
+    """Every name under which a fault rule may mean the model that clients call ``name``: as asked, its id, and the id
+    of the one that answers for it."""
+    plain = name.removeprefix("models/")
+    model: Model | None = world.catalog.get(plain)
+    return {plain} if model is None else {plain, model.id, served(world, model).id}
 
 
 def card(model: Model) -> dict[str, Any]:

@@ -65,6 +65,19 @@ def methods(fact: dict[str, Any]) -> list[str]:
     return known
 
 
+def prices(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The dated rows of a price list, dollars per million tokens, without what is not known."""
+    names = {"from": "from", "until_excl": "until", "input": "input", "input_audio": "audio", "output": "output",
+             "cached_input": "cached"}  # fmt: skip
+    made = []
+    for row in rows:
+        kept = {short: row[name] for name, short in names.items() if row.get(name) is not None}
+        long = row.get("over_200k") or {}
+        over = {names[name]: price for name, price in long.items() if name in names and price is not None}
+        made.append(kept | ({"over": over} if over else {}))
+    return [row for row in made if "input" in row]
+
+
 def entry(fact: dict[str, Any]) -> dict[str, Any]:
     """One model of the catalogue."""
     dates, thinking = fact["dates"] or {}, fact["thinking"] or {}
@@ -90,6 +103,7 @@ def entry(fact: dict[str, Any]) -> dict[str, Any]:
         "free": {"available": free.get("available"), "rpm": free.get("rpm"), "tpm": free.get("tpm_input"),
                  "rpd": free.get("rpd")},
         "tier1": {"rpm": paid.get("rpm"), "tpm": paid.get("tpm_input"), "rpd": paid.get("rpd")},
+        "prices": prices(fact["prices_usd_per_mtok"] or []),
         "dimensions": EMBEDDING.get(model),
         "first_token_s": first,
         "tokens_per_s": rate,

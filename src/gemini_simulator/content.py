@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from gemini_simulator import tokens
+from gemini_simulator import money, quota, tokens
 from gemini_simulator.asked import DOOR, Asked, Door, ask
 from gemini_simulator.plan import Plan, Run, decide
 from gemini_simulator.world import Project, World
@@ -76,10 +76,23 @@ def tool_use(asked: Asked) -> int:
 
 
 async def speak(asked: Asked) -> AsyncIterator[Chunk]:
-    """The chunks of an answer to a request that has been let in."""
+    """The chunks of an answer to a request that has been let in; what was said is paid, also when nobody heard it."""
+    usage = Usage(asked)
+    try:
+        async for chunk in _spoken(asked, usage):
+            yield chunk
+    finally:
+        if asked.charged is not None:
+            output = sum((usage.said or {}).values()) + usage.thoughts
+            day = asked.world.clock.pacific_date()
+            nano = money.cost(asked.model, day, asked.prompt, asked.cached, output)
+            nano = round(nano * money.FACTORS.get(asked.tier, 1.0)) - asked.charged
+            quota.settle(asked.world, asked.project, asked.asked or asked.model, nano, output)
+
+
+async def _spoken(asked: Asked, usage: Usage) -> AsyncIterator[Chunk]:
     faults, clock = asked.faults, asked.world.clock
     tail = {"modelVersion": asked.model.id, "responseId": f"resp{asked.digest[:18]}"}
-    usage = Usage(asked)
     if "slow_first_byte" not in faults:
         await clock.sleep(asked.model.first_token_s * (0.7 if asked.tier == "priority" else 1.0))
     if "blocked" in faults:

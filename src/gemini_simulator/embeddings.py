@@ -8,8 +8,10 @@ import random
 from typing import Any
 
 from gemini_simulator import catalog, messages, quota, tokens
+from gemini_simulator.asked import file_sizes
 from gemini_simulator.catalog import Model
 from gemini_simulator.http import ApiError, Handler, Reply, Request
+from gemini_simulator.journal import note
 
 
 def vector(text: str, dimensions: int) -> list[float]:
@@ -42,7 +44,10 @@ def embed(model: Model, body: dict[str, Any]) -> dict[str, Any]:
 
 def _admit(request: Request, model: Model, bodies: list[dict[str, Any]]) -> dict[str, Any]:
     """Count the request against its quotas; usageMetadata of it."""
-    prompt = tokens.count([body.get("content") or {} for body in bodies], {})
+    contents = [body.get("content") or {} for body in bodies]
+    sizes = file_sizes(request.project, contents, request.world.clock.now())
+    prompt = tokens.told(tokens.count(contents, sizes), request.faults)
+    note(model=model.id)
     total = sum(prompt.values())
     quota.admit(request.world, request.project, model, total)
     return {"promptTokenCount": total, "promptTokensDetails": tokens.details(prompt)}

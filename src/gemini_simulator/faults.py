@@ -1,16 +1,19 @@
 """The named faults: what each does in a sentence, and which of them a request is to suffer.
 
 A fault comes from the request's ``x-simulate: name[=value][,name…]`` header, from its project, or from the
-script's ``faults`` list, whose rules may narrow it to a model, project, key or method, a span of time (``from`` and
-``until``, seconds since the start), a ``rate``, the ``nth`` call, the ``first`` n calls, or ``every`` nth.
+script's ``faults`` list, whose rules may narrow it to a model (in the path or in the body, under any of its names),
+project, key or method, a span of time (``from`` and ``until``, simulated seconds since the rules were given), a
+``rate``, the ``nth`` call, the ``first`` n calls, or ``every`` nth. Whom a ``rate`` strikes follows from the seed and
+the number of the call.
 """
 
 from __future__ import annotations
 
-import random
+from collections.abc import Iterable
 from typing import Any
 
 from gemini_simulator.http import ApiError
+from gemini_simulator.prose import Dice
 from gemini_simulator.quota import Refusal, refusal
 from gemini_simulator.world import Project, World
 
@@ -197,7 +200,8 @@ EFFECTS = {
     "in_stream_error_framed": "=N: after N events an error object in a data: line.",
     "empty": "An answer whose candidate has neither parts nor a finish reason.",
     "garbage": "A 200 that is no JSON: text/html, or in a stream bytes that mean nothing.",
-    "slow_first_byte": "=S: S simulated seconds until the first byte.",
+    "slow_first_byte": "=S: S simulated seconds until the first byte, instead of the model's own.",
+    "slow": "=S: S simulated seconds more until the first byte.",
     "reset": "The connection is reset before any byte of an answer.",
     "half_headers": "The connection ends in the middle of the answer's headers.",
     "truncated_json": "A Content-Length larger than the body that comes.",
@@ -205,6 +209,8 @@ EFFECTS = {
     "gzip": "The answer is gzip-encoded when the client accepts that.",
     "tier": "=NAME: the service tier that is served, whatever was asked.",
     "tokens": "=N: the answer is N tokens long.",
+    "output": "=N: the answer is N tokens of text, and no thoughts and no function calls come with it.",
+    "input": "=N: the prompt counts as N tokens, in quotas, usage and price.",
     "events": "=N: a stream has N events with text.",
     "thoughts": "=N: N thinking tokens.",
     "tokens_per_second": "=N: the speed of the answer.",
@@ -242,31 +248,52 @@ def parse(text: str) -> dict[str, str]:
             continue
         if name not in ERRORS and name not in QUOTAS and name not in EFFECTS:
             raise ApiError(400, f"x-simulate: there is no fault named {name.replace('_', '-')!r}.")
-        found[name] = value.strip()
+        found[name] = value = value.strip()
+        if value and EFFECTS.get(name, "").startswith(("=N:", "=S:")) and not _fits(name, value):
+            raise ApiError(400, f"x-simulate: {name.replace('_', '-')} takes a number, not {value!r}.")
     for long, short, value in ALIASES:
         if long in found:
             found.setdefault(short, found.pop(long) or value)
     return found
 
 
-def active(world: World, project: Project, key: str, asked: tuple[str, str], header: str) -> dict[str, str]:
-    """The faults of one request; ``asked`` is (method id, model). The header wins over project and script."""
-    method, model = asked
+def _fits(name: str, value: str) -> bool:
+    """Whether ``value`` is a number from 0 on: a whole one for counts, any for seconds and speeds."""
+    if not EFFECTS[name].startswith("=S") and name != "tokens_per_second":
+        return value.isascii() and value.isdigit()
+    try:
+        return 0 <= float(value) < float("inf")
+    except ValueError:
+        return False
+
+
+def name_models(world: World) -> bool:
+    """Whether any rule is for some models only, so that the model must be known before a request is let in."""
+    return any(rule.get("model") not in (None, "*") for rule in world.script.get("faults", []))
+
+
+def active(
+    world: World, project: Project, key: str, asked: tuple[str, Iterable[str]], header: str
+) -> dict[str, str]:
+    """The faults of one request; ``asked`` is (method id, the model's names). The header wins over all others."""
+    method, models = asked
     found: dict[str, str] = parse(project.faults)
     for number, rule in enumerate(world.script.get("faults", [])):
-        narrow = {"model": model, "project": project.name, "key": key, "method": method}
-        if all(rule.get(name) in (None, "*", value) for name, value in narrow.items()) and _due(
-            world, number, rule
+        narrow = {"project": project.name, "key": key, "method": method}
+        if (
+            (rule.get("model") in (None, "*") or rule["model"] in models)
+            and all(rule.get(name) in (None, "*", value) for name, value in narrow.items())
+            and _due(world, number, rule)
         ):
             found |= parse(str(rule["simulate"]))
-    return found | parse(header)
+    return found | parse(header) if header else found
 
 
 def _due(world: World, number: int, rule: dict[str, Any]) -> bool:
     """Whether a matching rule strikes this time; counts its calls."""
     name = f"rule-{number}"
     world.fault_uses[name] = call = world.fault_uses.get(name, 0) + 1
-    age = world.clock.now() - world.started
+    age = world.clock.now() - float(rule.get("began", world.started))
     if not rule.get("from", 0) <= age < rule.get("until", float("inf")):
         return False
     if "nth" in rule:
@@ -277,8 +304,7 @@ def _due(world: World, number: int, rule: dict[str, Any]) -> bool:
     if "every" in rule:
         return call % int(rule["every"]) == 0
     if "rate" in rule:
-        dice: random.Random = world.random
-        return dice.random() < float(rule["rate"])
+        return Dice(f"{world.seed}:{name}:{call}").below(1_000_000) < float(rule["rate"]) * 1_000_000
     return True
 
 

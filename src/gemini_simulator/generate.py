@@ -55,7 +55,7 @@ async def count_tokens(request: Request) -> Reply:
     whole: dict[str, Any] = body.get("generateContentRequest") or {"contents": body.get("contents")}
     if not whole.get("contents"):
         raise ApiError(400, "* CountTokensRequest.contents: contents is not specified\n")
-    prompt = count(request.project, whole, request.world.clock.now())
+    prompt = tokens.told(count(request.project, whole, request.world.clock.now()), request.faults)
     return Reply({"totalTokens": sum(prompt.values()), "promptTokensDetails": tokens.details(prompt)})
 
 

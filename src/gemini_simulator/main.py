@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,22 +10,12 @@ from typing import Any
 import click
 import msgspec
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gemini_simulator import catalog, control, faults
-from gemini_simulator.app import PROTOCOL, Simulator
+from gemini_simulator.app import Simulator
 from gemini_simulator.http import ApiError
-from gemini_simulator.world import Clock, World
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol that also shows itself to the application, which may break the connection."""
-
-    def on_message_begin(self) -> None:
-        """Begin a request."""
-        super().on_message_begin()
-        scope: dict[str, Any] = self.scope  # type: ignore[assignment]
-        scope[PROTOCOL] = self
+from gemini_simulator.server import Protocol, Server, stop_with_parent
+from gemini_simulator.world import LOG_LIMIT, Clock, World
 
 
 def read_script(path: Path | None) -> dict[str, Any]:
@@ -38,30 +26,10 @@ def read_script(path: Path | None) -> dict[str, Any]:
         script: dict[str, Any] = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         for rule in script.get("faults", []):
             faults.parse(rule["simulate"])
-    except (OSError, msgspec.DecodeError, KeyError, ApiError) as error:
+        control.minutes(script.get("minutes", "rolling"))
+    except (OSError, msgspec.DecodeError, ValueError, KeyError, ApiError) as error:
         raise click.ClickException(f"{path} is no script: {error}") from error
     return script
-
-
-class Server(uvicorn.Server):
-    """uvicorn's server, which says where it listens once it does."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the port, then print the address."""
-        await super().startup(sockets=sockets)
-        scheme = "https" if self.config.is_ssl else "http"
-        for one in self.servers if self.started else ():
-            for listener in one.sockets:
-                host, port = listener.getsockname()[:2]
-                print(f"listening on {scheme}://{host}:{port}", flush=True)
-
-
-def stop_with_parent(server: uvicorn.Server) -> None:
-    """Wait until standard input closes, which it does when the parent dies; then stop the server."""
-    while sys.stdin.buffer.read(4096):
-        pass
-    server.should_exit = True
-    server.force_exit = True
 
 
 @click.command()
@@ -69,7 +37,12 @@ def stop_with_parent(server: uvicorn.Server) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--script", type=click.Path(path_type=Path, exists=True), help="Projects and faults, as JSON.")
 @click.option("--seed", default=0, help="Another seed gives other texts.")
-@click.option("--speed", default=1.0, help="Simulated seconds per real second: 60 plays a minute in one.")
+@click.option(
+    "--speed",
+    default=1.0,
+    type=click.FloatRange(0, min_open=True),
+    help="Simulated seconds per real second: 60 plays a minute in one.",
+)
 @click.option("--instant", is_flag=True, help="Never wait.")
 @click.option(
     "--log",
@@ -77,7 +50,18 @@ def stop_with_parent(server: uvicorn.Server) -> None:
     type=click.Path(path_type=Path),
     help="Append a JSON line per request to this file, without keys and prompts.",
 )
+@click.option(
+    "--log-limit",
+    default=LOG_LIMIT,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Lines kept in memory; 0 keeps none.",
+)
 @click.option("--now", help="Start the clock there, as 2026-12-01T07:59:00Z.")
+@click.option("--at", type=float, help="The real unix time at which the clock shows --now.")
+@click.option(
+    "--minutes", type=click.Choice(control.MINUTES), help="How quotas count a minute (default rolling)."
+)
 @click.option("--tls-cert", type=click.Path(exists=True), help="Certificate (PEM), to serve TLS.")
 @click.option("--tls-key", type=click.Path(exists=True), help="Its private key (PEM).")
 @click.option("--faults", "list_faults", is_flag=True, help="List the named faults and leave.")
@@ -95,7 +79,12 @@ def main(list_faults: bool, **options: Any) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--now") from error
     clock = Clock(start, options["speed"], options["instant"])
-    world = World(clock, options["seed"], catalog.load(), read_script(options["script"]))
+    if options["at"] is not None:
+        clock.set(start, at=options["at"])
+    world = World(
+        clock, options["seed"], catalog.load(), read_script(options["script"]), options["log_limit"]
+    )
+    world.minutes = options["minutes"] or world.minutes
     app = Simulator(world, options["log_file"])
     config = uvicorn.Config(
         app, host=options["host"], port=options["port"], http=Protocol, ws="none", loop="uvloop", log_level="warning",
@@ -103,7 +92,7 @@ def main(list_faults: bool, **options: Any) -> None:
         h11_max_incomplete_event_size=65536, ssl_certfile=options["tls_cert"], ssl_keyfile=options["tls_key"],
     )  # fmt: skip
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        server = Server(config)
+        server = Server(config, app)
         if options["watch_stdin"]:
             threading.Thread(target=stop_with_parent, args=(server,), daemon=True).start()
         runner.run(server.serve())

@@ -54,6 +54,8 @@ def thoughts(asked: Asked, dice: prose.Dice) -> int:
     """Thinking tokens, from the level or budget that is asked, or the model's default."""
     if "thoughts" in asked.faults:
         return int(asked.faults["thoughts"] or 0)
+    if "output" in asked.faults:
+        return 0
     if not asked.model.thinks:
         return 0
     thinking = asked.config.get("thinkingConfig") or {}
@@ -177,8 +179,7 @@ def _says(asked: Asked, seed: str, dice: prose.Dice) -> list[Run]:
         text = value if plain else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
         pieces = prose.slices(text)[asked.offset :]
         return [Run(len(pieces), pieces=pieces)]
-    wanted = LONG.search(last_text(asked))
-    length = int(asked.faults.get("tokens") or (wanted[1] if wanted else dice.between(24, 160)))
+    length = _length(asked, dice)
     words = prose.pieces(seed, asked.offset, max(0, min(length - asked.offset, HOP_TOKENS + 1)))
     runs = [Run(len(words), pieces=words)]
     if any("codeExecution" in tool for tool in asked.body.get("tools") or []):
@@ -186,6 +187,15 @@ def _says(asked: Asked, seed: str, dice: prose.Dice) -> list[Run]:
         result = {"outcome": "OUTCOME_OK", "output": "42\n"}
         runs = [Run(12, part={"executableCode": code}), Run(4, part={"codeExecutionResult": result}), *runs]
     return runs
+
+
+def _length(asked: Asked, dice: prose.Dice) -> int:
+    """How many tokens the whole text has: as a fault says, as the user asks, or a likely number."""
+    told = asked.faults.get("output") or asked.faults.get("tokens")
+    if told:
+        return int(told)
+    wanted = LONG.search(last_text(asked))
+    return int(wanted[1]) if wanted else dice.between(24, 160)
 
 
 def _declared(asked: Asked) -> list[dict[str, Any]]:
@@ -204,7 +214,7 @@ def _declared(asked: Asked) -> list[dict[str, Any]]:
             raise ApiError(400, f"allowed_function_names: {unknown[0]} is not declared.")
         functions = [one for one in functions if one.get("name") in allowed]
     answered = any("functionResponse" in part for part in asked.body["contents"][-1]["parts"])
-    if mode == "NONE" or "no_call" in asked.faults or (answered and mode != "ANY"):
+    if mode == "NONE" or {"no_call", "output"} & asked.faults.keys() or (answered and mode != "ANY"):
         return []
     return functions
 

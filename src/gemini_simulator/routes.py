@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import unquote
+
+import msgspec
 
 VERSIONS = ("v1", "v1beta", "v1alpha")
 
@@ -151,7 +154,28 @@ openai.videos.get GET /openai/videos/{id}
 openai.batches.create POST /openai/batches
 openai.batches.get GET /openai/batches/{id}
 """
+# The methods whose body names the model; elsewhere it stands in the path.
+BODY_NAMES_MODEL = {
+    "interactions.create", "cachedContents.create", "decisions.create", "openai.chat.completions",
+    "openai.embeddings", "openai.images.generations", "openai.videos.create", "openai.batches.create",
+}  # fmt: skip
 SOCKETS = ("BidiGenerateContent", "BidiGenerateContentConstrained", "BidiGenerateMusic")
+
+
+class Named(msgspec.Struct):
+    """As much of a body as names who is to answer."""
+
+    model: str = ""
+    agent: str = ""
+
+
+def named_in(body: bytes) -> str:
+    """The model, or else the agent, that a JSON body names; "" for a body that is none."""
+    try:
+        found = msgspec.json.decode(body, type=Named)
+    except msgspec.DecodeError:
+        return ""
+    return found.model or found.agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +197,16 @@ class Match:
 
 
 ROUTES = [Route(*line.split()) for line in TABLE.strip().splitlines()]
+
+
+@cache
+def kind_of(method: str, placeholder: str) -> str:
+    """The collection of the resource that stands for ``placeholder`` in the path of ``method``: file -> files."""
+    for route in ROUTES:
+        before, found, _ = route.template.partition(f"/{{{placeholder}")
+        if route.id == method and found:
+            return before.rpartition("/")[2]
+    return placeholder
 
 
 def _pattern(template: str) -> re.Pattern[str]:

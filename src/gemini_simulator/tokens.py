@@ -15,6 +15,11 @@ BYTES_PER_AUDIO_SECOND = 32_000
 BYTES_PER_VIDEO_SECOND = 250_000
 
 
+def told(prompt: dict[str, int], faults: dict[str, str]) -> dict[str, int]:
+    """``prompt``, or the number of tokens that the fault ``input`` says instead."""
+    return {"TEXT": int(faults["input"])} if "input" in faults else prompt
+
+
 def of_text(text: str) -> int:
     """Tokens of a text: one for each four bytes, at least one for any text at all."""
     return (len(text.encode()) + 3) // 4

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import random
 import time
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,6 +20,7 @@ from gemini_simulator.http import ApiError
 
 PACIFIC = ZoneInfo("America/Los_Angeles")
 KEY_PREFIXES = ("AIza", "AQ.", "auth_tokens/")
+LOG_LIMIT = 20_000
 
 
 class Clock:
@@ -29,19 +31,31 @@ class Clock:
     """
 
     def __init__(self, start: float | None = None, speed: float = 1.0, instant: bool = False) -> None:
+        self._tick: Callable[[], float] = time.monotonic
         self._origin = time.monotonic()
         self._start = time.time() if start is None else start
+        self._day = ("", 0.0, 0.0)
         self.speed = speed
         self.instant = instant
 
     def now(self) -> float:
         """Simulated unix time in seconds."""
-        return self._start + (time.monotonic() - self._origin) * self.speed
+        return self._start + (self._tick() - self._origin) * self.speed
 
-    def set(self, moment: float) -> None:
-        """Move the clock to ``moment`` (unix seconds); it goes on from there."""
-        self._origin = time.monotonic()
-        self._start = moment
+    def set(self, moment: float | None = None, speed: float | None = None, at: float | None = None) -> None:
+        """Move the clock to ``moment`` (unix seconds), or leave it; it goes on from there, at ``speed``.
+
+        ``at`` is the real unix time at which the clock shows ``moment``: then it follows the system's time, so that
+        another program with the same three numbers has the same clock however late either was told. A sleep under
+        way ends as its speed was when it began. Raises ValueError for a speed that is not above zero.
+        """
+        if speed is not None and not speed > 0:
+            raise ValueError("the speed of a clock is above zero")
+        start = self.now() if moment is None else moment
+        self._tick = time.monotonic if at is None else time.time
+        self._origin = self._tick() if at is None else at
+        self._start = start
+        self.speed = self.speed if speed is None else speed
 
     async def sleep(self, seconds: float) -> None:
         """Wait ``seconds`` of simulated time; returns at once on an instant clock."""
@@ -62,31 +76,47 @@ class Clock:
 
     def pacific_date(self) -> str:
         """Today in California, as YYYY-MM-DD: prices, routing and daily quotas turn over there."""
-        return datetime.fromtimestamp(self.now(), tz=PACIFIC).date().isoformat()
+        return self._pacific_day()[0]
 
     def seconds_to_pacific_midnight(self) -> float:
         """Seconds until the daily quotas are new."""
-        here = datetime.fromtimestamp(self.now(), tz=PACIFIC)
-        tomorrow = (here + timedelta(days=1)).date()
-        midnight = datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=PACIFIC)
-        return midnight.timestamp() - self.now()
+        return self._pacific_day()[2] - self.now()
+
+    def _pacific_day(self) -> tuple[str, float, float]:
+        """Today with its first moment and the first of tomorrow; kept, for every request asks several times."""
+        now = self.now()
+        if not self._day[1] <= now < self._day[2]:
+            today = datetime.fromtimestamp(now, tz=PACIFIC).date()
+            begins, ends = (
+                datetime(day.year, day.month, day.day, tzinfo=PACIFIC).timestamp()
+                for day in (today, today + timedelta(days=1))
+            )
+            self._day = (today.isoformat(), begins, ends)
+        return self._day
 
 
 @dataclass(slots=True)
 class Project:
     """A Google project: it owns quota, files, caches, batches, and one or more keys.
 
+    ``account`` is the billing account that pays, by default one of the project's own; ``spend`` is how many dollars
+    it may spend in ten minutes, where that is not as the tier says.
+
     ``resources`` is collection -> resource name -> object; ``blobs`` holds bytes and other private matter of
-    those objects; ``counters`` are the quota windows; ``seen`` remembers prefixes for implicit caching.
+    those objects; ``counters`` are the quota windows, ``tallies`` the sums of each model; ``seen`` remembers prefixes
+    for implicit caching.
     """
 
     name: str
     tier: str = "tier1"
     limits: dict[str, dict[str, int]] = field(default_factory=dict)
     faults: str = ""
+    account: str = ""
+    spend: float | None = None
     resources: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
     blobs: dict[str, Any] = field(default_factory=dict)
     counters: dict[str, Any] = field(default_factory=dict)
+    tallies: dict[str, Any] = field(default_factory=dict)
     seen: dict[str, float] = field(default_factory=dict)
 
     def collection(self, name: str) -> dict[str, dict[str, Any]]:
@@ -100,7 +130,12 @@ def fingerprint(secret: str) -> str:
 
 
 class World:
-    """Everything that outlives one request."""
+    """Everything that outlives one request.
+
+    ``log`` holds the last ``log_limit`` requests, ``answers`` how many there were of each status by project and
+    model, ``accounts`` what each billing account spent. ``minutes`` says how quotas count a minute: ``rolling``, or
+    ``fixed`` to the minutes of the clock.
+    """
 
     def __init__(
         self,
@@ -108,14 +143,19 @@ class World:
         seed: int = 0,
         catalog: dict[str, Any] | None = None,
         script: dict[str, Any] | None = None,
-        log: list[dict[str, Any]] | None = None,
+        log_limit: int = LOG_LIMIT,
     ) -> None:
         self.clock = clock
         self.seed = seed
-        self.random = random.Random(seed)  # noqa: S311 - dice of a play, not a secret
         self.catalog: dict[str, Any] = catalog or {}
         self.script: dict[str, Any] = script or {}
-        self.log: list[dict[str, Any]] = [] if log is None else log
+        self.minutes = str(self.script.get("minutes", "rolling"))
+        self.log: deque[dict[str, Any]] = deque(maxlen=log_limit)
+        self.log_limit = log_limit
+        self.requests = 0
+        self.in_progress = 0
+        self.answers: dict[str, dict[str, dict[str, int]]] = {}
+        self.accounts: dict[str, Any] = {}
         self.projects: dict[str, Project] = {}
         self.fault_uses: dict[str, int] = {}
         self.started = clock.now()
@@ -124,8 +164,9 @@ class World:
         self._scripted = bool(self.script.get("projects"))
         for entry in self.script.get("projects", []):
             project = Project(
-                entry["name"], entry.get("tier", "tier1"), entry.get("limits", {}), entry.get("faults", "")
-            )
+                entry["name"], entry.get("tier", "tier1"), entry.get("limits", {}), entry.get("faults", ""),
+                entry.get("billing_account", ""), entry.get("spend"),
+            )  # fmt: skip
             self.projects[project.name] = project
             for key in entry.get("keys", []):
                 self._keys[key] = project

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from gemini_simulator.http import ApiError, Handler, Reply, Request
+from gemini_simulator.journal import note_name
 from gemini_simulator.resources.collection import remove
 from gemini_simulator.resources.naming import (
     HOST,
@@ -111,6 +112,7 @@ def check_file(project: Project, uri: str, now: float | None = None) -> dict[str
     if found is None:
         return None
     name = f"{KIND}/{found[1]}"
+    note_name(name)
     if now is not None:
         drop_expired(project, now)
     item = project.collection(KIND).get(name)

@@ -15,6 +15,7 @@ from gemini_simulator import catalog, wire
 from gemini_simulator.asked import Asked
 from gemini_simulator.content import speak
 from gemini_simulator.http import ApiError, Handler, Reply, Request, StreamReply
+from gemini_simulator.journal import note_name
 from gemini_simulator.resources.answering import put
 from gemini_simulator.resources.interaction_events import Event, Narrator
 from gemini_simulator.resources.interaction_input import Content, contents_of, generate_body
@@ -249,6 +250,7 @@ def _stream(events: AsyncIterator[Event], headers: dict[str, str] | None = None)
 
 
 def _find(request: Request, interaction_id: str) -> Record:
+    note_name(f"interactions/{interaction_id}")
     record = request.project.blobs.get(f"interaction:{interaction_id}")
     days = KEPT_DAYS.get(request.project.tier, KEPT_DAYS_PAID)
     if not isinstance(record, Record) or request.world.clock.now() >= record.created + days * DAY_SECONDS:

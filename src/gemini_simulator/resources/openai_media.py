@@ -12,6 +12,7 @@ import msgspec
 from gemini_simulator import catalog, embeddings, prose, quota, tokens
 from gemini_simulator.catalog import Model
 from gemini_simulator.http import ApiError, Handler, Reply, Request
+from gemini_simulator.journal import note
 from gemini_simulator.plan import png
 from gemini_simulator.resources import operations
 from gemini_simulator.resources.answering import behind_the_scenes
@@ -43,7 +44,9 @@ async def embed(request: Request) -> Reply:
     if form not in ("float", "base64"):
         raise ApiError(400, f"Invalid value at 'encoding_format': {form!r}.")
     hold(body, {"dimensions": int})
-    total = sum(tokens.of_text(text) for text in texts)
+    prompt = tokens.told({"TEXT": sum(tokens.of_text(text) for text in texts)}, request.faults)
+    total = prompt["TEXT"]
+    note(model=model.id)
     quota.admit(request.world, request.project, model, total)
     data = []
     for index, text in enumerate(texts):
@@ -96,7 +99,9 @@ async def generate_images(request: Request) -> Reply:
     count = body.get("n") or 1
     if not isinstance(count, int) or not 1 <= count <= MOST_IMAGES:
         raise ApiError(400, f"n must be between 1 and {MOST_IMAGES}.")
-    quota.admit(request.world, request.project, model, tokens.of_text(text_of(body, "prompt")))
+    prompt = tokens.told({"TEXT": tokens.of_text(text_of(body, "prompt"))}, request.faults)
+    note(model=model.id)
+    quota.admit(request.world, request.project, model, prompt["TEXT"])
     await request.world.clock.sleep(IMAGE_SECONDS)
     dice = prose.Dice(f"{request.world.seed}:{body['prompt']}")
     pictures = [base64.b64encode(png(dice.below(1 << 24))).decode() for _ in range(count)]
