@@ -16,6 +16,7 @@ from servers import BenchError, Server
 from upload import PIECE, upload
 
 MEGABYTE = 10**6
+ROUTED_RATE = 1500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,30 @@ def calls(bench: Bench) -> None:
         compared(f"p50 at 64 connections, {rate:,.0f} calls/s, added", "ms", _times(busy, "p50")),
         compared(f"p99 at 64 connections, {rate:,.0f} calls/s, added", "ms", _times(busy, "p99")),
     ]
+
+
+def routed(bench: Bench) -> None:
+    """What routes, windows and breakers cost: the same build with them and without, in turn.
+
+    Stands in for ``calls`` when the reference is not nginx but the gateway with its routing off.
+    """
+    extent = bench.extent
+    figures = []
+    for rate in (ROUTED_RATE, 0.0):
+        name = f"at {rate:,.0f} calls/s" if rate else "at full speed"
+        pairs = in_turn(
+            extent.pairs,
+            lambda rate=rate: unary(
+                bench.ground, bench.gateway, connections=64, seconds=extent.leg, rate=rate
+            )[0],
+            lambda rate=rate: unary(bench.ground, bench.nginx, connections=64, seconds=extent.leg, rate=rate)[
+                0
+            ],
+        )
+        bench.keep(f"routing on and off {name}", pairs)
+        cpu = [(on.cpu_per_call, off.cpu_per_call) for on, off in pairs]
+        figures.append(compared(f"CPU for a call {name}", "× routing off, of µs", cpu, ratio=True, most=1.15))
+    bench.figures += figures
 
 
 def _times(pairs: list[tuple[Leg, Leg]], quantile: str) -> list[tuple[float, float]]:

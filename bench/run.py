@@ -1,6 +1,6 @@
 """The benchmark: gemgate with its record on against nginx that only passes on, in one run on one machine.
 
-    python bench/run.py [--quick] [--only PART] [--null] [--rate N] [--pairs N] [--no-pin] [--no-save]
+    python bench/run.py [--quick] [--only PART] [--null | --routing] [--rate N] [--pairs N] [--no-pin] [--no-save]
 
 The parts are memory, unary, streams and upload.
 
@@ -24,7 +24,18 @@ from pathlib import Path
 from legs import Field
 from machine import commit_of, facts
 from report import content, failed, show, write
-from rounds import QUICK, Bench, Extent, big_upload, calls, disturbance, memory, open_streams, recorded
+from rounds import (
+    QUICK,
+    Bench,
+    Extent,
+    big_upload,
+    calls,
+    disturbance,
+    memory,
+    open_streams,
+    recorded,
+    routed,
+)
 from servers import HERE, BenchError, Cores, build, gateway, nginx, program, upstream
 
 PARTS: dict[str, Callable[[Bench], None]] = {
@@ -46,6 +57,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=sorted(PARTS), help="one part alone")
     parser.add_argument(
         "--null", action="store_true", help="nginx in the gateway's place: the noise of the method"
+    )
+    parser.add_argument(
+        "--routing",
+        action="store_true",
+        help="the gateway with routing off in nginx's place: what routing costs",
     )
     parser.add_argument(
         "--rate", type=float, help="calls per second offered to both (two thirds of the most)"
@@ -77,7 +93,10 @@ def measure(asked: argparse.Namespace, folder: Path) -> Bench:
     cores, extent = cores_of(asked), extent_of(asked)
     with contextlib.ExitStack() as stack:
         google = stack.enter_context(upstream(folder, cores, extent.interval_ms, extent.events))
-        reference = stack.enter_context(nginx(folder / "nginx", cores, google.port))
+        if asked.routing:
+            reference = stack.enter_context(gateway(folder / "off", cores, google.port, routing=False))
+        else:
+            reference = stack.enter_context(nginx(folder / "nginx", cores, google.port))
         if asked.null:
             measured = stack.enter_context(nginx(folder / "second", cores, google.port))
             measured = replace(measured, name="gateway")
@@ -86,6 +105,10 @@ def measure(asked: argparse.Namespace, folder: Path) -> Bench:
         servers = (*google.pids, *reference.pids, *measured.pids)
         bench = Bench(Field(folder, cores, servers), measured, reference, extent)
         parts = [asked.only] if asked.only else list(NULL_PARTS if asked.null else PARTS)
+        if asked.routing:
+            print("… routing", file=sys.stderr, flush=True)
+            routed(bench)
+            parts = []
         for name in parts:
             print(f"… {name}", file=sys.stderr, flush=True)
             PARTS[name](bench)
@@ -107,6 +130,7 @@ def main() -> int:
         "quick": asked.quick,
         "only": asked.only,
         "null": asked.null,
+        "routing": asked.routing,
         "pinned": cores_of(asked).server is not None,
     }
     try:
@@ -117,9 +141,17 @@ def main() -> int:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    show(bench.figures, f"gemgate {about['commit']}, {day:%Y-%m-%d}", "nginx")
+    show(
+        bench.figures,
+        f"gemgate {about['commit']}, {day:%Y-%m-%d}",
+        "routing off" if asked.routing else "nginx",
+    )
     if not asked.no_save and not asked.null:
-        kind = "".join(f"-{word}" for word in ("quick" if asked.quick else "", asked.only or "") if word)
+        kind = "".join(
+            f"-{word}"
+            for word in ("quick" if asked.quick else "", "routing" if asked.routing else "", asked.only or "")
+            if word
+        )
         name = f"{day:%Y-%m-%d}-{about['commit']}{kind}"
         path = write(
             HERE / "results", name, content(bench.figures, {**about, "options": options}, bench.legs)

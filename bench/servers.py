@@ -27,6 +27,7 @@ HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
 # Shaped like a Google key; no such key exists.
 FAKE_KEY = "AIza" + "BenchmarkOnly".ljust(35, "0")
+MUCH = 10**9  # a limit that no leg reaches
 START_LIMIT = 60.0
 STOP_LIMIT = 20.0
 
@@ -213,14 +214,20 @@ def _gateway_of(data: Path) -> tuple[int, int] | None:
 
 
 @contextlib.contextmanager
-def gateway(folder: Path, cores: Cores, upstream_port: int) -> Iterator[Server]:
-    """The gateway as it is delivered, with its record on, in a fresh data folder. Raises BenchError."""
+def gateway(folder: Path, cores: Cores, upstream_port: int, *, routing: bool = True) -> Iterator[Server]:
+    """The gateway as it is delivered, with its record on, in a fresh data folder. Raises BenchError.
+
+    Its project has a limit in every window, too large to be reached: every call is counted and compared.
+    ``routing`` false turns routes, windows, breakers and retries off.
+    """
     data = folder / "data"
     data.mkdir(mode=0o700, parents=True)
     config = folder / "gemgate.toml"
     config.write_text(
         f'[upstream]\nbase_url = "http://127.0.0.1:{upstream_port}"\n\n'
-        f'[[project]]\nname = "bench"\ntier = "tier1"\nkeys = ["{FAKE_KEY}"]\n'
+        f"[routing]\nenabled = {'true' if routing else 'false'}\n\n"
+        f'[[project]]\nname = "bench"\ntier = "tier1"\nkeys = ["{FAKE_KEY}"]\nspend = {MUCH}\n'
+        f'limits = {{ "*" = {{ rpm = {MUCH}, tpm = {MUCH}, rpd = {MUCH}, tpd = {MUCH} }} }}\n'
     )
     config.chmod(0o600)
     log = folder / "gateway.log"
@@ -240,4 +247,4 @@ def gateway(folder: Path, cores: Cores, upstream_port: int) -> Iterator[Server]:
                 raise BenchError("the gateway did not start:\n" + _tail(log))
             time.sleep(0.05)
         port, pid = found
-        yield Server("gateway", port, (pid, *descendants(pid)), data)
+        yield Server("gateway" if routing else "unrouted", port, (pid, *descendants(pid)), data)
