@@ -2,8 +2,8 @@
 
 The trace itself (Azure/AzurePublicDataset, LLM inference trace 2023, conversation; CC BY 4.0) is not part of this
 repository. Where it lies beside it as ``../shared/traces/replay_azure2023_conv.csv``, or where GEMGATE_AZURE_TRACE
-says, it is played as it is. Elsewhere an hour is drawn from the figures below: the same calls and tokens in each minute,
-and tokens per call that are spread alike.
+says, it is played as it is. Elsewhere an hour is drawn from the figures below: the same calls and tokens in each
+minute, and tokens per call that are spread alike.
 """
 
 from __future__ import annotations

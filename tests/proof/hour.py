@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -80,12 +81,15 @@ def questions(arrivals: Sequence[Arrival], model: str, *headers: tuple[str, str]
         simulate = f"tokens={one.output},thoughts=0,events=4"
         # The record keeps the first word of the user agent; the simulator's log has all of it.
         own = (("user-agent", f"hour ({number})"), ("x-simulate", simulate), *headers)
-        made.append(Question(one.at, f"/v1beta/models/{model}:{method}", _body(one.input, number), own))
+        made.append(
+            Question(
+                one.at,
+                f"/v1beta/models/{model}:{method}",
+                partial(stage.prompt, one.input, f"Question {number}"),
+                own,
+            )
+        )
     return made
-
-
-def _body(tokens: int, number: int) -> Any:
-    return lambda: stage.prompt(tokens, f"Question {number}")
 
 
 def perform(

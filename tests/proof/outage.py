@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ LEAD: Final = 0.5  # real seconds
 # Streams of 300 tokens in ten events at 180 tokens a second, whose eighth event is an error: they begin with their
 # model's first token after 1.2 s and break 2.5 s after they were asked.
 BREAKING: Final = "in-stream-error=7,tokens=300,events=10"
+ANSWER: Final = "tokens=60,thoughts=0,events=4"
 
 
 @dataclass(frozen=True)
@@ -88,22 +90,13 @@ class Outage:
         )
 
 
-def _questions(
-    model: str, first: float, last: float, rate: float, simulate: str, *more: tuple[str, str]
-) -> list[Question]:
+def _questions(model: str, first: float, last: float, rate: float, *more: tuple[str, str]) -> list[Question]:
+    """Calls at even gaps, unary and streams in turn."""
     made = []
     for number in range(int((last - first) * rate)):
-        stream = number % 2 == 0
-        method = "streamGenerateContent?alt=sse" if stream else "generateContent"
-        name = f"{model} {first} {number}"
-        made.append(
-            Question(
-                first + number / rate,
-                f"/v1beta/models/{model}:{method}",
-                lambda name=name: stage.prompt(60, name),  # type: ignore[misc]
-                (("x-simulate", simulate), *more),
-            )
-        )
+        method = "streamGenerateContent?alt=sse" if number % 2 == 0 else "generateContent"
+        body = partial(stage.prompt, 60, f"{model} {first} {number}")
+        made.append(Question(first + number / rate, f"/v1beta/models/{model}:{method}", body, more))
     return made
 
 
@@ -111,6 +104,7 @@ def _rules(fall: float) -> list[dict[str, Any]]:
     """The simulator's faults; ``fall`` is in its seconds from when it is told."""
     streaming = {"model": FIRST, "method": "models.streamGenerateContent"}
     return [
+        {"simulate": ANSWER},
         {"simulate": BREAKING, **streaming, "from": fall - 2.2, "until": fall - 1.4},
         {"simulate": "overloaded", "model": FIRST, "from": fall, "until": fall + OUTAGE},
     ]
@@ -120,11 +114,10 @@ def perform(folder: Path, speed: float) -> Outage:
     """Play it. The record has proven itself when this returns."""
     project = stage.Project("two")
     clock = stage.Clock(speed)
-    answer = "tokens=60,thoughts=0,events=4"
-    own = _questions(SECOND, 0.0, BEFORE, RATE, answer, ("x-gemgate-fallback", "off"))
-    before = _questions("main", BEFORE, FALL, RATE, answer)
-    during = _questions("main", FALL, FALL + OUTAGE, RATE, answer)
-    after = _questions("main", FALL + OUTAGE, FALL + OUTAGE + AFTER, TRICKLE, answer)
+    own = _questions(SECOND, 0.0, BEFORE, RATE, ("x-gemgate-fallback", "off"))
+    before = _questions("main", BEFORE, FALL, RATE)
+    during = _questions("main", FALL, FALL + OUTAGE, RATE)
+    after = _questions("main", FALL + OUTAGE, FALL + OUTAGE + AFTER, TRICKLE)
     everything = [*own, *before, *during, *after]
     with stage.simulator(folder, [project], "--speed", str(speed)) as upstream:
         clock.set(upstream)

@@ -7,7 +7,7 @@ cool-downs take fifteen; the machine then carries 200 calls a second. ``bench/ho
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from itertools import pairwise
 
 import pytest
 
@@ -55,7 +55,7 @@ def test_the_dead_target_is_left_alone_but_for_probes(outage: Outage) -> None:
     assert len(probes) <= PROBES, [row["sent_at"] for row in probes]
     assert len(flying) + len(probes) == len(outage.struck), "the simulator saw other tries than the record"
     # Probes go one at a time.
-    for one, after in zip(probes, probes[1:], strict=False):
+    for one, after in pairwise(probes):
         assert one["sent_at"] + one["duration"] <= after["sent_at"]
 
 
