@@ -1,0 +1,87 @@
+"""What a call will probably take, learned from those before: input tokens and money, by model.
+
+The gateway's own quick estimate of tokens is a rule of thumb on bytes. Here it is put right by the ratio to
+Google's counts seen so far, weighted by size, so that short requests do not decide for long ones, plus the mean
+deviation, since too low an estimate overfills a window while too high a one only waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Final, TypeVar
+
+LEAST: Final = 0.25
+MOST: Final = 8.0
+# How much a new call weighs; about the last thirty decide.
+_SHARE: Final = 1 / 16
+# Model names come from callers.
+_MODELS: Final = 1000
+_Kept = TypeVar("_Kept")
+
+
+class _Ratio:
+    """Running means of estimates, of true counts, and of how far the ratio was off."""
+
+    __slots__ = ("actual", "estimate", "off")
+
+    def __init__(self, estimate: int, actual: int) -> None:
+        self.estimate = float(estimate)
+        self.actual = float(actual)
+        self.off = 0.0
+
+    def add(self, estimate: int, actual: int) -> None:
+        """One more call."""
+        off = abs(actual - estimate * self.actual / self.estimate)
+        self.off += _SHARE * (off - self.off)
+        self.estimate += _SHARE * (estimate - self.estimate)
+        self.actual += _SHARE * (actual - self.actual)
+
+    def factor(self) -> float:
+        """What to multiply an estimate with."""
+        return min(MOST, max(LEAST, (self.actual + self.off) / self.estimate))
+
+
+class Estimates:
+    """Estimates of input tokens and of nano-dollars by model."""
+
+    def __init__(self) -> None:
+        self._ratios: dict[str, _Ratio] = {}
+        self._nano: dict[str, float] = {}
+
+    def tokens(self, model: str, estimate: int) -> int:
+        """The input tokens that a request of this quick estimate probably has, at least 1 where that has any."""
+        ratio = self._ratios.get(model)
+        if ratio is None or estimate <= 0:
+            return max(0, estimate)
+        return max(1, round(estimate * ratio.factor()))
+
+    def learn(self, model: str, estimate: int, actual: int) -> None:
+        """Google counted ``actual`` input tokens where the quick estimate was ``estimate``."""
+        if estimate <= 0 or actual <= 0:
+            return
+        # One absurd count must not spoil the mean for hundreds of calls.
+        actual = min(actual, round(estimate * MOST * 2))
+        ratio = self._ratios.get(model)
+        if ratio is None:
+            _keep(self._ratios, model, _Ratio(estimate, actual))
+        else:
+            ratio.add(estimate, actual)
+
+    def nano(self, model: str) -> int:
+        """What a call to this model cost of late in nano-dollars, 0 where nothing is known."""
+        return round(self._nano.get(model, 0.0))
+
+    def learn_nano(self, model: str, nano: int) -> None:
+        """A call cost so much."""
+        old = self._nano.get(model)
+        if old is None:
+            _keep(self._nano, model, float(max(0, nano)))
+        else:
+            self._nano[model] = old + _SHARE * (max(0, nano) - old)
+
+
+def _keep(kept: MutableMapping[str, _Kept], model: str, value: _Kept) -> None:
+    """Add one, in the place of the oldest where there are too many."""
+    if len(kept) >= _MODELS:
+        del kept[next(iter(kept))]
+    kept[model] = value
