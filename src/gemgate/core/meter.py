@@ -5,6 +5,7 @@ A dialect turns each event (or a whole unary body) into a ``Seen``; ``Meter.add`
 - usage is the last one seen, never a sum: Google repeats running totals in each chunk; grounding, which only
   some chunks name, is the most that was seen;
 - the first model, response id and tier named win for identity, the last for tier (tier may be corrected);
+- of the thought signatures the first two and the last two are kept: who comes back with one comes back with all;
 - an answer is empty when it has neither finish reason, nor parts, nor a block reason.
 """
 
@@ -25,7 +26,10 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What one event says. ``finish`` is Google's finish reason (or interaction status) of any candidate."""
+    """What one event says. ``finish`` is Google's finish reason (or interaction status) of any candidate.
+
+    ``signatures`` and ``continuation`` bind whoever sends them back to the project and model that answered.
+    """
 
     usage: Usage | None = None
     finish: str = ""
@@ -39,6 +43,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     searches: int = 0  # search queries, maps queries and grounding of this event, also without usage
     maps: int = 0
     grounded: bool = False
+    signatures: tuple[bytes, ...] = ()
+    continuation: bytes = b""
     done: bool = (
         False  # the answer ends here without a reason of its own: ``[DONE]``, or a kind that has none
     )
@@ -50,6 +56,7 @@ class Meter:
     __slots__ = (
         "began",
         "block",
+        "continuation",
         "done",
         "events",
         "fault",
@@ -61,6 +68,7 @@ class Meter:
         "parts",
         "response",
         "searches",
+        "signatures",
         "tier",
         "usage",
     )
@@ -81,6 +89,8 @@ class Meter:
         self.searches = 0
         self.maps = 0
         self.grounded = False
+        self.signatures: tuple[bytes, ...] = ()
+        self.continuation = b""
 
     def add(self, seen: Seen) -> None:
         """Fold one event in."""
@@ -101,6 +111,8 @@ class Meter:
             self.block = seen.block
         if seen.parts:
             self.parts = True
+        if seen.signatures or seen.continuation:
+            self._bind(seen)
         if seen.garbage:
             self.garbage = True
         elif seen.fault is None:
@@ -119,6 +131,12 @@ class Meter:
             self.usage = msgspec.structs.replace(
                 self.usage, searches=self.searches, maps=self.maps, grounded=self.grounded
             )
+
+    def _bind(self, seen: Seen) -> None:
+        """Keep the last continuation token, and the first two and the last two signatures."""
+        self.continuation = seen.continuation or self.continuation
+        found = tuple(dict.fromkeys(self.signatures + seen.signatures))
+        self.signatures = found if len(found) <= 4 else found[:2] + found[-2:]
 
     @property
     def ended(self) -> bool:

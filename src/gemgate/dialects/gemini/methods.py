@@ -110,7 +110,15 @@ _GENERATE = {"generateContent", "streamGenerateContent"}
 _OLD = {"generateAnswer", "generateMessage", "generateText"}  # neither usage nor, mostly, a finish reason
 _EMBED = {"embedContent", "batchEmbedContents", "embedText", "batchEmbedText"}
 _COUNT = {"countTokens", "countMessageTokens", "countTextTokens"}
-_INSPECTED = {"cachedContents.create", "openai.images.generations", "batchGenerateContent"}
+# Bodies that name a model or files of a project, which are to be known before a project is chosen.
+_INSPECTED = {
+    "asyncBatchEmbedContent",
+    "batchGenerateContent",
+    "cachedContents.create",
+    "fileSearchStores.importFile",
+    "openai.batches.create",
+    "openai.images.generations",
+}
 _TWO_WORDS = {"chat/completions", "images/generations", "upload/operations"}
 _LIVE = re.compile(
     r"ws/google\.ai\.generativelanguage\.(v1(?:beta|alpha)?)\.GenerativeService\."

@@ -13,7 +13,7 @@ import msgspec
 
 from gemgate.core.meter import Fault, Seen
 from gemgate.dialects import nulls
-from gemgate.dialects.gemini import usage
+from gemgate.dialects.gemini import signatures, usage
 from gemgate.dialects.gemini.methods import Reading
 
 
@@ -27,8 +27,12 @@ class _Error(msgspec.Struct, gc=False):
     status: str = ""
 
 
+class _Part(msgspec.Struct, rename="camel", gc=False):
+    thought_signature: str = ""
+
+
 class _Content(msgspec.Struct, gc=False):
-    parts: tuple[_Empty, ...] = ()
+    parts: tuple[_Part, ...] = ()
 
 
 class _Chunk(msgspec.Struct, gc=False):
@@ -45,6 +49,7 @@ class _Grounding(msgspec.Struct, rename="camel", gc=False):
 class _Candidate(msgspec.Struct, rename="camel", gc=False):
     content: _Content | None = None
     finish_reason: str = ""
+    continuation_token: str = ""
     grounding_metadata: _Grounding | None = None
 
 
@@ -76,6 +81,7 @@ class _Interaction(msgspec.Struct, gc=False):
     agent: str | _Empty | None = None
     status: str = ""
     service_tier: str | None = ""
+    continuation_token: str | None = ""
     usage: usage.Totals | None = None
     steps: tuple[_Empty, ...] = ()
 
@@ -222,13 +228,18 @@ def _read_response(data: bytes, _: str) -> Seen:
     seen = _response.decode(data)
     if seen.error is not None:
         return Seen(fault=_fault(seen.error, data))
-    finish = ""
+    finish = token = ""
     parts = grounded = False
     searches = maps = 0
+    signed: list[str] = []
     for candidate in seen.candidates:
         finish = candidate.finish_reason or finish
-        if candidate.content is not None and candidate.content.parts:
-            parts = True
+        token = candidate.continuation_token or token
+        if candidate.content is not None:
+            for part in candidate.content.parts:
+                parts = True
+                if part.thought_signature:
+                    signed.append(part.thought_signature)
         ground = candidate.grounding_metadata
         if ground is not None:
             searches += len(ground.web_search_queries) + len(ground.image_search_queries)
@@ -247,6 +258,8 @@ def _read_response(data: bytes, _: str) -> Seen:
         searches=searches,
         maps=maps,
         grounded=grounded,
+        signatures=signatures.kept(signed, 4) if signed else (),
+        continuation=signatures.plain(token) if token else b"",
     )
 
 
@@ -270,8 +283,9 @@ def _read_interaction(data: bytes, name: str) -> Seen:
     kind = seen.event_type or name
     if kind == "error":
         return Seen(fault=Fault(500, "INTERNAL", "", data))
+    signed = signatures.kept(signatures.in_steps(data), 4) if b'"signature"' in data else ()
     if kind.startswith("step."):
-        return Seen(parts=True)
+        return Seen(parts=True, signatures=signed)
     body = seen.interaction or seen
     ends = not kind or kind == "interaction.completed" or body.status not in _RUNNING
     counted = None if body.usage is None else usage.from_totals(body.usage)
@@ -285,6 +299,8 @@ def _read_interaction(data: bytes, name: str) -> Seen:
         searches=0 if counted is None else counted.searches,
         maps=0 if counted is None else counted.maps,
         grounded=counted is not None and counted.searches > 0,
+        signatures=signed,
+        continuation=signatures.plain(body.continuation_token) if body.continuation_token else b"",
     )
 
 
@@ -305,6 +321,7 @@ def _read_completion(data: bytes, _: str) -> Seen:
         tier=seen.service_tier or "",
         parts=parts,
         done=bool(seen.data),
+        signatures=(signatures.kept(signatures.in_chat(data), 4) if b'"thought_signature"' in data else ()),
     )
 
 

@@ -8,7 +8,6 @@ for Google to judge, with what could be read.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from gemgate.core.call import Shape, Streaming
 from gemgate.core.errors import Refused
 from gemgate.dialects import nulls
+from gemgate.dialects.gemini import bodies, media, signatures
 from gemgate.dialects.gemini.methods import Match, Reading
 
 
@@ -23,8 +23,13 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """A request as the rules see it.
 
     ``tier`` is the service tier asked for, empty for the default. ``refers`` names what only the project that
-    made it can serve: ``files/x``, ``cachedContents/x``, ``interactions/x``. ``input_estimate`` is in tokens,
-    a rough guess for reservations and for tries whose usage was never seen.
+    made it can serve: ``files/x``, ``cachedContents/x``, ``fileSearchStores/x``, ``interactions/x``.
+    ``input_estimate`` is in tokens, a rough guess for reservations and for tries whose usage was never seen.
+
+    ``signatures`` are the thought signatures of the last turn that has any, ``continuation`` the token by which
+    an earlier answer goes on, both in the form of ``signatures.plain``; ``previous`` is the interaction that
+    this one follows (``interactions/x``). ``penalties``: a presence or frequency penalty is set, which many
+    models refuse. ``media`` are the kinds of media in it: ``image``, ``audio``, ``video``, ``document``.
     """
 
     model: str = ""
@@ -33,138 +38,16 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     shape: Shape = Shape()
     refers: tuple[str, ...] = ()
     input_estimate: int = 0
+    signatures: tuple[bytes, ...] = ()
+    continuation: bytes = b""
+    previous: str = ""
+    penalties: bool = False
+    media: tuple[str, ...] = ()
 
 
-_ABSENT = msgspec.Raw(b"")
-
-
-class _Blob(msgspec.Struct, gc=False):
-    mimeType: str = ""
-    mime_type: str = ""
-    fileUri: str = ""
-    file_uri: str = ""
-    data: msgspec.Raw = _ABSENT
-
-
-class _Part(msgspec.Struct, gc=False):
-    inlineData: _Blob | None = None
-    inline_data: _Blob | None = None
-    fileData: _Blob | None = None
-    file_data: _Blob | None = None
-
-
-class _Content(msgspec.Struct, gc=False):
-    parts: tuple[_Part, ...] = ()
-
-
-class _Thinking(msgspec.Struct, gc=False):
-    thinkingLevel: str = ""
-    thinking_level: str = ""
-    thinkingBudget: int | None = None
-    thinking_budget: int | None = None
-
-
-class _Config(msgspec.Struct, gc=False):
-    maxOutputTokens: int | None = None
-    max_output_tokens: int | None = None
-    responseMimeType: str = ""
-    response_mime_type: str = ""
-    responseSchema: msgspec.Raw = _ABSENT
-    response_schema: msgspec.Raw = _ABSENT
-    responseJsonSchema: msgspec.Raw = _ABSENT
-    response_json_schema: msgspec.Raw = _ABSENT
-    thinkingConfig: _Thinking | None = None
-    thinking_config: _Thinking | None = None
-
-
-class _Tool(msgspec.Struct, gc=False):
-    functionDeclarations: tuple[msgspec.Raw, ...] = ()
-    function_declarations: tuple[msgspec.Raw, ...] = ()
-
-
-class _Input(msgspec.Struct, gc=False):
-    fileName: str = ""
-    file_name: str = ""
-
-
-class _Batch(msgspec.Struct, gc=False):
-    inputConfig: _Input | None = None
-    input_config: _Input | None = None
-
-
-class _Generate(msgspec.Struct, gc=False):
-    """generateContent, and what cachedContents.create and batches share with it."""
-
-    model: str = ""
-    contents: tuple[_Content, ...] = ()
-    tools: tuple[_Tool, ...] = ()
-    generationConfig: _Config | None = None
-    generation_config: _Config | None = None
-    cachedContent: str = ""
-    cached_content: str = ""
-    serviceTier: str = ""
-    service_tier: str = ""
-    batch: _Batch | None = None
-
-
-class _One(msgspec.Struct, gc=False):
-    content: _Content | None = None
-
-
-class _Embed(msgspec.Struct, gc=False):
-    content: _Content | None = None
-    requests: tuple[_One, ...] = ()
-
-
-class _Settings(msgspec.Struct, gc=False):
-    max_output_tokens: int | None = None
-    thinking_level: str | None = None
-
-
-class _Interaction(msgspec.Struct, gc=False):
-    model: str | None = None
-    agent: str | None = None
-    input: msgspec.Raw = _ABSENT
-    stream: bool | None = None
-    tools: tuple[msgspec.Raw, ...] | None = None
-    generation_config: _Settings | None = None
-    response_format: msgspec.Raw = _ABSENT
-    response_mime_type: str | None = None
-    previous_interaction_id: str | None = None
-    cached_content: str | None = None
-    service_tier: str | None = None
-
-
-class _Chat(msgspec.Struct, gc=False):
-    model: str | None = None
-    stream: bool | None = None
-    messages: tuple[msgspec.Raw, ...] | None = None
-    tools: tuple[msgspec.Raw, ...] | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    response_format: msgspec.Raw = _ABSENT
-    reasoning_effort: str | None = None
-    service_tier: str | None = None
-
-
-class _Named(msgspec.Struct, gc=False):
-    model: str = ""
-
-
-_generate = msgspec.json.Decoder(_Generate)
-_embed = msgspec.json.Decoder(_Embed)
-_interaction = msgspec.json.Decoder(_Interaction)
-_chat = msgspec.json.Decoder(_Chat)
-_named = msgspec.json.Decoder(_Named)
-_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_rows = msgspec.json.Decoder(list[msgspec.Raw])
-
-_FILE = re.compile(r"files/[A-Za-z0-9_\-]+")
-_MEDIA = re.compile(rb'"(?:uri|file_uri|data|url)"\s*:\s*"((?:[^"\\]++|\\.)*+)"')
 _BYTES_PER_TOKEN = 4
-# Tokens of one medium when its size says nothing, and base64 characters per token when it does.
-_WHOLE = {"image": 1120, "audio": 1920, "video": 18000, "application": 2580, "text": 1000}
-_RATE = {"audio": 670, "video": 1100, "application": 260, "text": 6}
+# Rare bodies, most of them with many requests inside: searched for what they name, not read field by field.
+_SEARCHED = {"batchGenerateContent", "asyncBatchEmbedContent", "predict", "predictLongRunning", "importFile"}
 
 
 def read(match: Match, query: Mapping[str, str], body: bytes, headers: Mapping[str, str]) -> Asked:
@@ -174,11 +57,13 @@ def read(match: Match, query: Mapping[str, str], body: bytes, headers: Mapping[s
             model=match.model, streaming=_streaming(match, query, asked=query.get("stream") == "true")
         )
     reader = _READERS.get(match.reading, _read_generate)
+    if match.reading is Reading.OTHER and _is_searched(match.method):
+        reader = _read_searched
     try:
         return reader(match, query, body)
     except msgspec.ValidationError:
         _check_object(body)
-        if b"null" in body:
+        if body.find(b"null") >= 0:  # a large body is a file in memory, which has no `in`
             with contextlib.suppress(msgspec.DecodeError, RecursionError):
                 return reader(match, query, nulls.dropped(body))
         return _as_far_as_it_goes(match, query, body)
@@ -186,9 +71,13 @@ def read(match: Match, query: Mapping[str, str], body: bytes, headers: Mapping[s
         raise _malformed(str(fault)) from None
 
 
+def _is_searched(method: str) -> bool:
+    return method.rpartition(".")[2] in _SEARCHED or method == "openai.batches.create"
+
+
 def _check_object(body: bytes) -> None:
     try:
-        _object.decode(body)
+        bodies.fields.decode(body)
     except msgspec.ValidationError:
         raise _malformed('Unknown name "": Root element must be a message.') from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
@@ -205,14 +94,15 @@ def _malformed(what: str) -> Refused:
 
 
 def _as_far_as_it_goes(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
-    fields = _object.decode(body)
+    fields = bodies.fields.decode(body)
     try:
-        model = _bare_name(_named.decode(body).model)
+        model = _bare_name(bodies.named.decode(body).model)
     except msgspec.ValidationError:
         model = ""
     return Asked(
         model=match.model or model,
         streaming=_streaming(match, query, asked=bytes(fields.get("stream", b"")) == b"true"),
+        refers=media.pointers(body),
         input_estimate=len(body) // _BYTES_PER_TOKEN,
     )
 
@@ -232,19 +122,17 @@ def _bare_name(model: str) -> str:
 
 
 def _read_generate(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
-    seen = _generate.decode(body)
+    seen = bodies.generate.decode(body)
+    inner = seen.generateContentRequest or seen.generate_content_request
     config = seen.generationConfig or seen.generation_config
-    cached = seen.cachedContent or seen.cached_content
-    media, bulk, tokens, refers = _media(seen.contents)
-    if cached:
-        refers = (*refers, cached)
-    if seen.batch is not None:
-        source = seen.batch.inputConfig or seen.batch.input_config
-        name = (source.fileName or source.file_name) if source else ""
-        refers = (*refers, name) if name else refers
+    weigh = media.Weigh()
+    refers = _gather(seen, weigh)
+    if inner is not None:
+        refers += _gather(inner, weigh)
     tools = 0
     for tool in seen.tools:
         tools += len(tool.functionDeclarations or tool.function_declarations) or 1
+    token = seen.continuationToken or seen.continuation_token
     return Asked(
         model=match.model or _bare_name(seen.model),
         streaming=_streaming(match, query, asked=False),
@@ -252,18 +140,37 @@ def _read_generate(match: Match, query: Mapping[str, str], body: bytes) -> Asked
         shape=Shape(
             tools=tools,
             turns=len(seen.contents),
-            media=media,
+            media=weigh.count,
             max_output=(config.maxOutputTokens or config.max_output_tokens) if config else None,
             thinking=_thinking(config.thinkingConfig or config.thinking_config) if config else "",
             json_output=config is not None and _wants_json(config),
-            cached_content=bool(cached),
+            cached_content=bool(seen.cachedContent or seen.cached_content),
         ),
-        refers=refers,
-        input_estimate=(len(body) - bulk) // _BYTES_PER_TOKEN + tokens,
+        refers=weigh.files + refers if refers else weigh.files,
+        input_estimate=(len(body) - weigh.bulk) // _BYTES_PER_TOKEN + weigh.tokens,
+        signatures=weigh.signatures,
+        continuation=signatures.plain(token) if token else b"",
+        penalties=config is not None and _penalised(config),
+        media=weigh.kinds,
     )
 
 
-def _thinking(seen: _Thinking | None) -> str:
+def _gather(seen: bodies.Generate, weigh: media.Weigh) -> tuple[str, ...]:
+    """Weigh the turns; the caches and stores that are named outside of them."""
+    weigh.add(seen.contents)
+    system = seen.systemInstruction or seen.system_instruction
+    if system is not None:
+        weigh.add((system,))
+    cached = seen.cachedContent or seen.cached_content
+    refers: tuple[str, ...] = (cached,) if cached else ()
+    for tool in seen.tools:
+        search = tool.fileSearch or tool.file_search
+        if search is not None:
+            refers += search.fileSearchStoreNames or search.file_search_store_names
+    return refers
+
+
+def _thinking(seen: bodies.Thinking | None) -> str:
     if seen is None:
         return ""
     level = seen.thinkingLevel or seen.thinking_level
@@ -273,7 +180,7 @@ def _thinking(seen: _Thinking | None) -> str:
     return "" if budget is None else f"budget:{budget}"
 
 
-def _wants_json(config: _Config) -> bool:
+def _wants_json(config: bodies.Config) -> bool:
     schemas = (
         config.responseSchema,
         config.response_schema,
@@ -284,56 +191,58 @@ def _wants_json(config: _Config) -> bool:
     return kind == "application/json" or any(bytes(schema) not in (b"", b"null") for schema in schemas)
 
 
-def _media(contents: tuple[_Content, ...]) -> tuple[int, int, int, tuple[str, ...]]:
-    """Count, bytes in the body, estimated tokens and files of the media in the contents."""
-    count = bulk = tokens = 0
-    refers: tuple[str, ...] = ()
-    for content in contents:
-        for part in content.parts:
-            blob = part.inlineData or part.inline_data or part.fileData or part.file_data
-            if blob is None:
-                continue
-            count += 1
-            size = memoryview(blob.data).nbytes
-            bulk += size
-            tokens += _weigh(blob.mimeType or blob.mime_type, size)
-            named = _FILE.search(blob.fileUri or blob.file_uri)
-            if named is not None:
-                refers = (*refers, named.group())
-    return count, bulk, tokens, refers
-
-
-def _weigh(mime: str, size: int) -> int:
-    kind = mime.partition("/")[0]
-    whole = _WHOLE.get(kind, 1000)
-    rate = _RATE.get(kind)
-    return whole if rate is None or not size else max(1, size // rate)
+def _penalised(config: bodies.Config | bodies.Settings | bodies.Chat) -> bool:
+    """Whether a penalty is set. One of zero is none: Google refuses only others."""
+    if config.presence_penalty or config.frequency_penalty:
+        return True
+    return isinstance(config, bodies.Config) and bool(config.presencePenalty or config.frequencyPenalty)
 
 
 def _read_embed(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
-    seen = _embed.decode(body)
-    contents = tuple(one.content for one in seen.requests if one.content is not None)
-    contents += (seen.content,) if seen.content is not None else ()
-    media, bulk, tokens, refers = _media(contents)
+    seen = bodies.embed.decode(body)
+    weigh = media.Weigh()
+    for one in seen.requests:
+        if one.content is not None:
+            weigh.add((one.content,))
+    if seen.content is not None:
+        weigh.add((seen.content,))
     return Asked(
         model=match.model,
-        shape=Shape(turns=max(1, len(seen.requests)), media=media),
-        refers=refers,
-        input_estimate=(len(body) - bulk) // _BYTES_PER_TOKEN + tokens,
+        shape=Shape(turns=max(1, len(seen.requests)), media=weigh.count),
+        refers=weigh.files,
+        input_estimate=(len(body) - weigh.bulk) // _BYTES_PER_TOKEN + weigh.tokens,
+        media=weigh.kinds,
     )
 
 
+def _read_searched(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
+    """Batches and predictions: the model, and whatever files and caches they name."""
+    fields = bodies.fields.decode(body)
+    named = match.model
+    if not named and "model" in fields:
+        named = _bare_name(bodies.named.decode(body).model)
+    return Asked(model=named, refers=media.pointers(body), input_estimate=len(body) // _BYTES_PER_TOKEN)
+
+
 def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
-    seen = _interaction.decode(body)
-    config = seen.generation_config or _Settings()
+    seen = bodies.interaction.decode(body)
+    config = seen.generation_config or bodies.Settings()
     turns = 1
+    signed: tuple[bytes, ...] = ()
     if bytes(memoryview(seen.input)[:1]) == b"[":
-        turns = len(_rows.decode(seen.input))
-    media, bulk, refers = _loose_media(body)
+        steps = bodies.rows.decode(seen.input)
+        turns = len(steps)
+        signed = _signed_steps(steps)
+    found = media.loose(body)
+    refers = found.files
+    previous = ""
     if seen.previous_interaction_id:
-        refers = (*refers, "interactions/" + seen.previous_interaction_id.removeprefix("interactions/"))
+        previous = "interactions/" + seen.previous_interaction_id.removeprefix("interactions/")
+        refers = (*refers, previous)
     if seen.cached_content:
         refers = (*refers, seen.cached_content)
+    for tool in seen.tools or ():
+        refers += media.stores(tool)
     return Asked(
         model=_bare_name(seen.model or seen.agent or ""),
         streaming=_streaming(match, query, asked=bool(seen.stream)),
@@ -341,7 +250,7 @@ def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> As
         shape=Shape(
             tools=len(seen.tools or ()),
             turns=turns,
-            media=media,
+            media=found.count,
             max_output=config.max_output_tokens,
             thinking=f"level:{config.thinking_level.lower()}" if config.thinking_level else "",
             json_output=seen.response_mime_type == "application/json"
@@ -349,26 +258,37 @@ def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> As
             cached_content=bool(seen.cached_content),
         ),
         refers=refers,
-        input_estimate=(len(body) - bulk) // _BYTES_PER_TOKEN + media * _WHOLE["image"],
+        input_estimate=(len(body) - found.bulk) // _BYTES_PER_TOKEN + found.count * media.WHOLE["image"],
+        signatures=signed,
+        continuation=signatures.plain(seen.continuation_token) if seen.continuation_token else b"",
+        previous=previous,
+        penalties=_penalised(config),
+        media=found.kinds,
     )
 
 
-def _loose_media(body: bytes) -> tuple[int, int, tuple[str, ...]]:
-    """Count, bytes and files of media in a body of typed content items (``uri``, ``data``, ``url``)."""
-    count = bulk = 0
-    refers: tuple[str, ...] = ()
-    for found in _MEDIA.finditer(body):
-        count += 1
-        bulk += len(found[1])
-        named = _FILE.search(found[1][:300].decode("utf-8", "replace"))
-        if named is not None and b"uri" in found[0][:12]:
-            refers = (*refers, named.group())
-    return count, bulk, refers
+def _signed_steps(steps: list[msgspec.Raw]) -> tuple[bytes, ...]:
+    """The signatures of the last steps of the model's that have any: those after the last words of the user
+    that come before them."""
+    texts: list[str] = []
+    for step in reversed(steps):
+        found = signatures.in_steps(memoryview(step))
+        if not found and texts and bodies.kind.decode(step).type == "user_input":
+            break
+        texts = found + texts
+    return signatures.kept(texts)
 
 
 def _read_chat(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
-    seen = _chat.decode(body)
-    media, bulk, _ = _loose_media(body)
+    seen = bodies.chat.decode(body)
+    found = media.loose(body)
+    google = (seen.extra_body.google if seen.extra_body else None) or seen.google or bodies.Google()
+    signed: list[str] = []
+    for message in reversed(seen.messages or ()):
+        signed = signatures.in_chat(memoryview(message))
+        if signed:
+            break
+    effort = f"level:{seen.reasoning_effort.lower()}" if seen.reasoning_effort else ""
     return Asked(
         model=_bare_name(seen.model or ""),
         streaming=_streaming(match, query, asked=bool(seen.stream)),
@@ -376,12 +296,17 @@ def _read_chat(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
         shape=Shape(
             tools=len(seen.tools or ()),
             turns=len(seen.messages or ()),
-            media=media,
+            media=found.count,
             max_output=seen.max_completion_tokens or seen.max_tokens,
-            thinking=f"level:{seen.reasoning_effort.lower()}" if seen.reasoning_effort else "",
+            thinking=effort or _thinking(google.thinking_config),
             json_output=b'"json_' in bytes(seen.response_format),
+            cached_content=bool(google.cached_content),
         ),
-        input_estimate=(len(body) - bulk) // _BYTES_PER_TOKEN + media * _WHOLE["image"],
+        refers=(google.cached_content,) if google.cached_content else (),
+        input_estimate=(len(body) - found.bulk) // _BYTES_PER_TOKEN + found.count * media.WHOLE["image"],
+        signatures=signatures.kept(signed),
+        penalties=_penalised(seen),
+        media=found.kinds,
     )
 
 

@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from gemgate.core.meter import Fault, Meter, Seen
+from gemgate.dialects.gemini.visible import visible
 from gemgate.dialects.sse import Event
 
 # Whoever asks for several answers at once (candidateCount, n) gets pieces with an index; nobody else gets
@@ -56,9 +57,11 @@ class Tap:
     """Reads one stream. ``observe`` turns an event's data and name into what it says.
 
     ``partial``: only some fields were asked for, maybe not the finish reason; the end of the body must do.
+    ``count``: keep in ``chars`` how many characters of text a reader of the answer has seen, thoughts left out.
     """
 
     __slots__ = (
+        "_counts",
         "_finished",
         "_holding",
         "_most",
@@ -67,15 +70,23 @@ class Tap:
         "_safe",
         "_start",
         "broken",
+        "chars",
         "meter",
         "partial",
         "splitter",
     )
 
     def __init__(
-        self, feed: Splitter, observe: Callable[[bytes, str], Seen], *, partial: bool = False
+        self,
+        feed: Splitter,
+        observe: Callable[[bytes, str], Seen],
+        *,
+        partial: bool = False,
+        count: bool = False,
     ) -> None:
         self.partial = partial
+        self._counts = count
+        self.chars = 0
         self._most = 0  # the largest index of a candidate
         self._finished: set[int] = set()
         self.splitter = feed
@@ -130,6 +141,8 @@ class Tap:
             if seen.fault is not None or seen.garbage:
                 self.broken = True
             else:
+                if self._counts:
+                    self.chars += visible(event.data)
                 if _ANOTHER.search(event.data):
                     self._count(event.data)
                 elif seen.finish:
