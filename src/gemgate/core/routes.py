@@ -6,12 +6,11 @@ The rules stand in ``core.routing`` (plans), ``core.eligibility`` (which target 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
 
-if TYPE_CHECKING:
-    from gemgate.core.quota import Limits
+from gemgate.core.windows import Limits
 
 CALLS = (
     "generate",
