@@ -245,3 +245,12 @@ def quantile(values: Iterable[float], share: float) -> float:
     if not ordered:
         raise ValueError("nothing was measured")
     return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
+
+
+def ask(url: str, path: str, body: bytes, *headers: tuple[str, str]) -> Answer:
+    """One call, on a loop and a connection of its own."""
+
+    async def work(caller: Caller) -> list[Answer]:
+        return [await caller.ask(path, body, headers)]
+
+    return run(url, work)[0]
