@@ -42,8 +42,8 @@ DOOR: ContextVar[Door] = ContextVar("DOOR")
 class Asked:
     """One request that will be answered by ``model``.
 
-    ``asked`` is the model by its own name, ``charged`` the nano-dollars paid on the way in: None when quotas do not
-    count the request.
+    ``whole`` says that the answer goes out in one piece. ``asked`` is the model by its own name, ``charged`` the
+    nano-dollars paid on the way in: None when quotas do not count the request.
     """
 
     world: World
@@ -56,6 +56,7 @@ class Asked:
     cached: int
     tier: str
     offset: int = 0
+    whole: bool = False
     asked: Model | None = None
     charged: int | None = None
 

@@ -112,15 +112,24 @@ async def _spoken(asked: Asked, usage: Usage) -> AsyncIterator[Chunk]:
         yield {"candidates": [candidate], "usageMetadata": usage.metadata(), **tail}
         return
     speed = float(faults.get("tokens_per_second") or asked.model.tokens_per_s)
+    owed = 0.0
     for index in range(asked.config.get("candidateCount") or 1):
         plan = decide(asked, index)
         usage.thoughts += plan.thoughts
         for candidate, modality, number in steps(asked, plan):
+            candidate["index"] = index
             if number:
                 usage.add(modality, number)
-                await clock.sleep(number / speed)
-            candidate["index"] = index
-            yield {"candidates": [candidate], "usageMetadata": usage.metadata(), **tail}
+                owed += number / speed
+            if not asked.whole:
+                owed = -await clock.sleep(owed)
+                yield {"candidates": [candidate], "usageMetadata": usage.metadata(), **tail}
+            else:
+                yield {"candidates": [candidate], "usageMetadata": {}, **tail}
+    if asked.whole:
+        # Nobody sees the pieces of a unary answer: one wait and one count do.
+        await clock.sleep(owed)
+        yield {"usageMetadata": usage.metadata()}
 
 
 def steps(asked: Asked, plan: Plan) -> list[tuple[dict[str, Any], str, int]]:
@@ -163,6 +172,8 @@ def _parts(part: dict[str, Any]) -> dict[str, Any]:
 
 def _event_size(asked: Asked, run: Run) -> int:
     """Tokens per event: Google sends few large chunks."""
+    if asked.whole:
+        return max(1, run.tokens)
     if "events" in asked.faults:
         return max(1, -(-run.tokens // max(1, int(asked.faults["events"] or 1))))
     return max(1, min(EVENT_TOKENS, -(-run.tokens // 3)), run.tokens // 400)

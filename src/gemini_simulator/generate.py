@@ -20,6 +20,7 @@ async def _ask(request: Request, method: str) -> Asked:
 async def generate(request: Request) -> Reply:
     """models.generateContent."""
     asked = await _ask(request, "generateContent")
+    asked.whole = True
     answer = merged([chunk async for chunk in speak(asked)])
     return Reply(answer, headers={"x-gemini-service-tier": asked.tier})
 

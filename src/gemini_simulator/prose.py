@@ -15,6 +15,8 @@ follows changes returns carries opens closes near under over between across abou
 therefore often rarely always perhaps clearly simply
 """
 WORDS = TEXT.split()
+SPACED = [" " + word for word in WORDS]
+SENTENCE = 14
 LARGEST = 10_000
 
 
@@ -46,13 +48,14 @@ def pieces(seed: str, start: int, count: int) -> list[str]:
     Each token depends on its own position, so a later request can go on where an earlier one stopped.
     """
     base = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big")
-    made = []
-    for at in range(start, start + count):
-        word = WORDS[((base ^ (at * 0x9E3779B97F4A7C15)) >> 7) % len(WORDS)]
-        if at % 14 == 0:
-            word = word.capitalize()
-        mark = "." if at % 14 == 13 else ""
-        made.append(word + mark if at == 0 else " " + word + mark)
+    number = len(SPACED)
+    made = [SPACED[((base ^ (at * 0x9E3779B97F4A7C15)) >> 7) % number] for at in range(start, start + count)]
+    for at in range(-start % SENTENCE, count, SENTENCE):
+        made[at] = " " + made[at][1:].capitalize()
+    for at in range((SENTENCE - 1 - start) % SENTENCE, count, SENTENCE):
+        made[at] += "."
+    if start == 0 and made:
+        made[0] = made[0][1:]
     return made
 
 

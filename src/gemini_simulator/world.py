@@ -21,6 +21,7 @@ from gemini_simulator.http import ApiError
 PACIFIC = ZoneInfo("America/Los_Angeles")
 KEY_PREFIXES = ("AIza", "AQ.", "auth_tokens/")
 LOG_LIMIT = 20_000
+TIMER_SECONDS = 0.001  # what a loop's timer can tell apart
 
 
 class Clock:
@@ -57,17 +58,19 @@ class Clock:
         self._start = start
         self.speed = self.speed if speed is None else speed
 
-    async def sleep(self, seconds: float) -> None:
-        """Wait ``seconds`` of simulated time; returns at once on an instant clock."""
+    async def sleep(self, seconds: float) -> float:
+        """Wait ``seconds`` of simulated time or a little more: how much more; returns at once on an instant clock."""
         if self.instant or seconds <= 0:
             await asyncio.sleep(0)
-            return
-        end = time.monotonic() + seconds / self.speed
-        # A loop's timer rounds to milliseconds, which on a fast clock are seconds: look again after it.
+            return 0.0
+        speed = self.speed
+        end = time.monotonic() + seconds / speed
+        # A loop's timer rounds to milliseconds, which on a fast clock are seconds, and may be early.
         left = end - time.monotonic()
         while left > 0:
-            await asyncio.sleep(left)
+            await asyncio.sleep(max(left, TIMER_SECONDS))
             left = end - time.monotonic()
+        return -left * speed
 
     def rfc3339(self, offset: float = 0.0) -> str:
         """Now plus ``offset`` seconds in the form of protobuf's Timestamp in JSON."""

@@ -88,13 +88,34 @@ class Simulator:
         found: dict[str, Any] = self.ask("GET", "/simulator/state")
         return found
 
-    def set_clock(self, now: float | str) -> None:
-        """Move the simulator's clock (unix seconds or ISO 8601)."""
-        self.ask("PUT", "/simulator/clock", {"now": now})
+    def counts(self) -> dict[str, Any]:
+        """Answers by project, model and status, and what each model used: cheap, whatever the log holds."""
+        found: dict[str, Any] = self.ask("GET", "/simulator/counts")
+        return found
+
+    def clock(self) -> dict[str, float]:
+        """What the simulator's clock shows, and its speed."""
+        found: dict[str, float] = self.ask("GET", "/simulator/clock")
+        return found
+
+    def set_clock(
+        self, now: float | str | None = None, speed: float | None = None, at: float | None = None
+    ) -> None:
+        """Move the simulator's clock (unix seconds or ISO 8601), or let it run faster; ``at`` is the real unix time
+        at which it shows ``now``."""
+        self.ask("PUT", "/simulator/clock", {"now": now, "speed": speed, "at": at})
 
     def set_faults(self, *rules: dict[str, Any]) -> None:
         """Replace the fault rules: ``{"simulate": "overloaded", "model": …, "nth": 2}``."""
         self.ask("PUT", "/simulator/faults", list(rules))
+
+    def add_faults(self, *rules: dict[str, Any]) -> None:
+        """Add fault rules, whose ``from`` and ``until`` count from now."""
+        self.ask("POST", "/simulator/faults", list(rules))
+
+    def outage(self, seconds: float, how: str = "refuse") -> None:
+        """Break every connection, and for so many simulated seconds ``refuse`` or ``reset`` new ones."""
+        self.ask("PUT", "/simulator/outage", {"seconds": seconds, "how": how})
 
     def wait_for(self, number: int, seconds: float = 10.0) -> list[dict[str, Any]]:
         """The log once it has ``number`` finished lines. Raises TimeoutError when they do not come."""
