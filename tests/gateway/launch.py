@@ -23,10 +23,20 @@ SECONDS = 20.0
 class Gateway:
     """A running gateway: ``with Gateway(folder, upstream.url) as gateway: … gateway.url``.
 
-    ``toml`` is appended to a configuration that names the upstream and one project, ``default``.
+    ``toml`` is appended to a configuration that names the upstream and one project, ``default``. ``clock`` is
+    (speed, real epoch, start), both times in unix seconds: the gateway's clock then runs that much faster.
     """
 
-    def __init__(self, folder: Path, upstream: str, toml: str = "", *, projects: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        upstream: str,
+        toml: str = "",
+        *,
+        projects: str | None = None,
+        clock: tuple[float, float, float] | None = None,
+    ) -> None:
+        self.clock = [] if clock is None else ["--clock", ":".join(repr(part) for part in clock)]
         self.data = folder / "data"
         self.data.mkdir(parents=True, exist_ok=True)
         self.config = folder / "gemgate.toml"
@@ -60,6 +70,7 @@ class Gateway:
                 [
                     *(sys.executable, "-m", "gemgate.gateway.process"),
                     *("--config", str(self.config), "--data", str(self.data), "--port", "0"),
+                    *self.clock,
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

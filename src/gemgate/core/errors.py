@@ -35,6 +35,7 @@ class Refused(Exception):
 
     ``status`` is the HTTP status, ``code`` our stable upper-case reason (shown as ErrorInfo.reason of domain
     ``gemgate``), ``message`` a sentence for people, ``hint`` what to do about it, ``retry_after`` seconds or 0.
+    ``retryable`` says whether the same call may succeed later without a change; left out, the status says it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Refused(Exception):
         *,
         hint: str = "",
         retry_after: float = 0.0,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -52,11 +54,7 @@ class Refused(Exception):
         self.message = message
         self.hint = hint
         self.retry_after = retry_after
-
-    @property
-    def retryable(self) -> bool:
-        """Whether the same call may succeed later without a change."""
-        return self.status in (408, 429, 500, 502, 503, 504)
+        self.retryable = status in (408, 429, 500, 502, 503, 504) if retryable is None else retryable
 
     @property
     def rpc(self) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
-from time import time_ns
 
 from gemgate.core.call import mint
+from gemgate.gateway.affinity import Affinity
+from gemgate.gateway.board import Board
+from gemgate.gateway.clock import Clock
 from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.waiting import Waiting
 from gemgate.gateway.watch import Watch
 from gemgate.store.database import Database
 from gemgate.upstream.client import Upstream
@@ -19,7 +22,8 @@ class Desk:
     """The open database, the upstream client, the watch and the configuration in force.
 
     ``secret`` keys the hashes of this installation; ``boot`` names this process in the record;
-    ``tidied`` is set once what earlier processes left open has been closed.
+    ``board`` is the state of quota and health, ``waiting`` where calls wait for room, ``affinity`` what belongs
+    to which project; ``tidied`` is set once what earlier processes left open has been closed.
     """
 
     snapshot: Snapshot
@@ -27,6 +31,10 @@ class Desk:
     upstream: Upstream
     boot: bytes
     secret: bytes
+    clock: Clock
+    board: Board
+    waiting: Waiting
+    affinity: Affinity
     watch: Watch = field(default_factory=Watch)
     tidied: asyncio.Event = field(default_factory=asyncio.Event)
     under_way: int = 0
@@ -34,6 +42,6 @@ class Desk:
 
     def mint(self) -> tuple[bytes, int]:
         """A new call id and the time it stands for (µs)."""
-        now = time_ns() // 1000
+        now = self.clock.now()
         # Ids must be unique, not secret: the system's randomness is read once, when the desk is made.
         return mint(now, self._chance.randbytes(8)), now

@@ -29,11 +29,15 @@ from gemgate.config.installation import installation_secret
 from gemgate.config.running import url_of
 from gemgate.core.call import mint
 from gemgate.core.errors import Refused
-from gemgate.gateway import listener
+from gemgate.gateway import listener, state
+from gemgate.gateway.affinity import Affinity
+from gemgate.gateway.board import Board
+from gemgate.gateway.clock import Clock
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.settle import charge
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.surface import Surface
+from gemgate.gateway.waiting import Waiting
 from gemgate.store import boots, prices
 from gemgate.store.database import FILE, Database
 from gemgate.store.database import Settings as Keeping
@@ -55,6 +59,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int)
     parser.add_argument("--upstream", default="", help="base URL instead of the configured one")
     parser.add_argument("--demo-key", action="store_true", help="use the simulator's key")
+    parser.add_argument(
+        "--clock", type=Clock.read, default=Clock(), help="SPEED:EPOCH:START, a faster clock for tests"
+    )
     return parser.parse_args(argv)
 
 
@@ -72,7 +79,7 @@ def _snapshot(arguments: argparse.Namespace, settings: Settings) -> Snapshot:
     return Snapshot(settings, load_book(settings.prices.file), arguments.upstream, demo)
 
 
-async def _desk(snapshot: Snapshot) -> Desk:
+async def _desk(snapshot: Snapshot, clock: Clock) -> Desk:
     """The shared desk over an open store. Raises OSError, ValueError."""
     settings = snapshot.settings
     boot = boots.begin(settings.data, mint(time_ns() // 1000, os.urandom(8)))
@@ -86,7 +93,10 @@ async def _desk(snapshot: Snapshot) -> Desk:
     db = await Database.open(settings.data / FILE, boot, keeping)
     limits = settings.upstream
     upstream = HttpUpstream(limits.connect_timeout, limits.max_connections, limits.ca_file)
-    return Desk(snapshot, db, upstream, boot.id, installation_secret(settings.data))
+    board = Board(clock, snapshot)
+    secret = installation_secret(settings.data)
+    affinity = Affinity(db, secret)
+    return Desk(snapshot, db, upstream, boot.id, secret, clock, board, Waiting(board), affinity)
 
 
 async def _tidy(desk: Desk) -> None:
@@ -114,9 +124,10 @@ async def _keep_book(desk: Desk) -> None:
 async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     sock = listener.bind(settings.gateway.host, settings.gateway.port)
-    desk = await _desk(_snapshot(arguments, settings))
+    desk = await _desk(_snapshot(arguments, settings), arguments.clock)
+    await state.restore(desk)
     desk.watch.start()
-    tidying = [loop.create_task(_tidy(desk))]
+    tidying = [loop.create_task(_tidy(desk)), loop.create_task(state.keep(desk))]
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(desk.tidied.wait(), PATIENCE)
     server = listener.server(settings, Surface(desk, lambda: url_of(settings.data, "console")))
@@ -130,6 +141,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         except (ConfigError, OSError, ValueError) as error:
             log.error("the changed configuration is not used: %s", error)
             return
+        desk.board.reload(desk.snapshot)
         tidying.append(loop.create_task(_keep_book(desk)))
 
     loop.add_signal_handler(signal.SIGTERM, stop)
@@ -151,6 +163,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         desk.watch.stop()
         for task in tidying:
             task.cancel()
+        await state.keep_now(desk)
         await desk.upstream.close()
         await desk.db.close()
 

@@ -1,295 +1,179 @@
-"""Drives ``core.pursuit``: each move becomes a try at the upstream, each try a verdict.
+"""Drives ``core.pursuit``: each move becomes a try, a wait or a race, and what it met is told.
 
 Laws:
 
-- the intent of a try is committed before its first byte goes to Google;
-- no answer is committed to the client here; a stream's first event is judged before ``pursue`` returns;
-- a try that is not the one returned has been closed.
+- ``core.pursuit`` decides, this follows: there is no other loop that tries again on the call path;
+- a try that is not the one returned has been closed, and a loser of a race is on record as cancelled;
+- no answer is committed to the client here.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from functools import lru_cache
-from time import perf_counter_ns, time_ns
-from urllib.parse import parse_qsl
+import asyncio
+from dataclasses import dataclass, field
 
-import msgspec
-
-from gemgate.core import pacific, pursuit
-from gemgate.core.call import Intent, Streaming
-from gemgate.core.meter import Meter
+from gemgate.core import pursuit
+from gemgate.core.pursuit import End, Met, Race, Terms, Told, Try, Wait
 from gemgate.core.routing import Plan, Target
-from gemgate.core.verdict import Kind, Scope, Verdict
-from gemgate.dialects.gemini import observe, verdict
-from gemgate.dialects.gemini.methods import Reading
-from gemgate.dialects.gemini.stream import Tap
-from gemgate.dialects.sse import TooLong
-from gemgate.gateway import wiring
+from gemgate.core.verdict import Kind, Verdict
+from gemgate.gateway import refusals
+from gemgate.gateway.attempt import attempt, new_trial
+from gemgate.gateway.board import Sight
 from gemgate.gateway.desk import Desk
-from gemgate.gateway.exchange import ClientGone
-from gemgate.gateway.headers import Headers, downward
+from gemgate.gateway.judging import Answer
 from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.gateway.watch import Vigil
-from gemgate.store import ledger
-from gemgate.upstream.client import Reply, TransportFault
 
-# Answers of calls that are judged are read whole up to this size; other answers stream from the smaller one on.
-JUDGED_CAP = 64 << 20
-PASSED_CAP = 1 << 20
-EVENTS = b"text/event-stream"
-MOST_SECONDS = 366 * 86_400.0  # no delay is longer
+HEDGED = Verdict(kind=Kind.CANCELLED, reason="hedged", message="Another try answered first.", billed=True)
+
+
+async def pursue(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer:
+    """Follow the pursuit to its end. Returns the answer that the client gets, good or bad.
+
+    Raises Refused when no target could be tried, and when what is left lacks nothing but room.
+    """
+    chase = Chase(ticket, desk, terms)
+    if terms.hedge:
+        desk.board.allowance.earn()
+    moves = pursuit.pursue(plan, terms, chase.sight)
+    try:
+        move = next(moves)
+        while True:
+            move = moves.send(await chase.make(move))
+    except StopIteration as stop:
+        end: End = stop.value
+    except BaseException:
+        chase.close()
+        raise
+    return chase.result(end)
 
 
 @dataclass(slots=True)
-class Answer:
-    """An answer that may be given to the client. With ``reply`` more of the body is to come after ``body``."""
+class Chase:
+    """One pursuit under way, and the answers it has met."""
 
-    verdict: Verdict
-    status: int
-    headers: Headers
-    body: bytes
-    reply: Reply | None = None
-    tap: Tap | None = None
+    ticket: Ticket
+    desk: Desk
+    terms: Terms
+    sight: Sight = field(init=False)
+    began: int = field(init=False)
+    waited: int = 0
+    granted: Trial | None = None
+    answers: list[tuple[Met, Trial, Answer]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.sight = Sight(self.desk.board, self.ticket)
+        self.began = self.desk.clock.now()
 
-async def pursue(plan: Plan, ticket: Ticket, desk: Desk) -> Answer:
-    """Follow the plan until a try ends it. Returns the last answer, good or bad."""
-    moves = pursuit.once(plan)
-    move = next(moves)
-    while True:
-        answer = await attempt(move.target, ticket, desk)
-        try:
-            move = moves.send(answer.verdict)
-        except StopIteration:
-            return answer
-        if answer.reply is not None:
-            answer.reply.close()
-
-
-async def attempt(target: Target, ticket: Ticket, desk: Desk) -> Answer:
-    """One try: intent, request, head, and as much of the body as judging takes."""
-    wire, credential = wiring.wire(target, ticket, desk)
-    trial = Trial(len(ticket.trials) + 1, target, credential)
-    trial.request_bytes = wire.length or 0
-    if ticket.asked is None and wire.body is not None and not isinstance(wire.body, bytes):
-        wire.body = _lively(wire.body, ticket.vigil)
-    await desk.db.write(ledger.open_tries, _intent(trial, ticket, desk))
-    ticket.trials.append(trial)
-    reply: Reply | None = None
-    limits = ticket.snapshot.settings.upstream
-    ticket.vigil.expire(limits.total_timeout)
-    try:
-        with ticket.vigil.limit("first_byte_timeout", limits.first_byte_timeout):
-            reply = await desk.upstream.send(ticket.snapshot.base, wire)
-            ticket.vigil.arm()  # the body is through, or its rest is of no use
-            answer = await _read(reply, trial, ticket)
-    except TransportFault as fault:
-        if reply is not None:
-            reply.close()
-        if ticket.exchange.left:
-            raise ClientGone from None  # the break was the client's own
-        answer = Answer(_uncommitted(fault.verdict), 0, [], b"")
-    except BaseException:
-        if reply is not None:
-            reply.close()
-        raise
-    if answer.reply is None:
-        trial.end(answer.verdict)
-    return answer
-
-
-async def _lively(body: AsyncIterator[bytes], vigil: Vigil) -> AsyncIterator[bytes]:
-    """A body that streams through: while it still comes, upstream owes no answer."""
-    async for piece in body:
-        vigil.beat()
-        yield piece
-
-
-def _uncommitted(found: Verdict) -> Verdict:
-    """A cut before anything was given to the client is a failed try, not a cut answer."""
-    if found.kind is not Kind.CUT:
-        return found
-    return msgspec.structs.replace(found, kind=Kind.BROKEN, status=found.status or 502, billed=True)
-
-
-def sober(found: Verdict) -> Verdict:
-    """The verdict without a status or a delay that no HTTP answer can carry, whatever upstream wrote."""
-    if found.retry_after <= MOST_SECONDS and (not found.status or 100 <= found.status < 600):
-        return found
-    status = found.status if 100 <= found.status < 600 else 502
-    return msgspec.structs.replace(found, status=status, retry_after=min(found.retry_after, MOST_SECONDS))
-
-
-def _until_midnight(found: Verdict) -> Verdict:
-    """A daily quota comes back at midnight in California; the delay that Google names for it is often wrong."""
-    if found.reason != "quota_day" or found.retry_after:
-        return found
-    now = time_ns() // 1000
-    return msgspec.structs.replace(found, retry_after=(pacific.next_midnight(now) - now) / 1_000_000)
-
-
-def _intent(trial: Trial, ticket: Ticket, desk: Desk) -> Intent:
-    match, asked = ticket.match, ticket.asked
-    return Intent(
-        call_id=ticket.call_id,
-        attempt=trial.number,
-        boot=desk.boot,
-        received_at=ticket.received_at,
-        sent_at=trial.sent_at,
-        method=match.method if match else "unknown",
-        version=match.version if match else "",
-        model=trial.target.model,
-        project=trial.target.project,
-        credential=trial.credential,
-        client=ticket.client,
-        streaming=ticket.streaming,
-        request_bytes=trial.request_bytes,
-        input_estimate=asked.input_estimate if asked else 0,
-        tier=asked.tier if asked else "",
-    )
-
-
-async def _read(reply: Reply, trial: Trial, ticket: Ticket) -> Answer:
-    trial.first_byte = perf_counter_ns()
-    for name, value in reply.headers:
-        if name == b"x-gemini-service-tier":
-            trial.tier = value.decode("latin-1")
-    headers = downward(reply.headers, ticket.snapshot.base, ticket.exchange.own_url)
-    judged = _judged(ticket)
-    if reply.status < 400 and judged and ticket.streaming is not Streaming.NONE and wiring.streams(reply):
-        return await _first_event(reply, headers, trial, ticket)
-    ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
-    if reply.status < 400 and wiring.media_type(reply) == EVENTS:
-        # Not foreseen, or an interaction that is resumed: its tokens are on the row of the call that made it.
-        ours = ticket.match is not None and ticket.match.reading is Reading.INTERACTION
-        if (judged or ours) and not _coding(reply.headers):
-            return await _first_event(reply, headers, trial, ticket, metered=judged)
-        if not judged:
-            return Answer(ok, reply.status, headers, b"", reply)
-    if ticket.exchange.verb == "HEAD":
-        headers = headers + _length(reply)
-    parts: list[bytes] = []
-    size = 0
-    cap = JUDGED_CAP if judged or reply.status >= 400 else PASSED_CAP
-    while chunk := await reply.read():
-        parts.append(chunk)
-        size += len(chunk)
-        trial.response_bytes += len(chunk)
-        ticket.vigil.beat()
-        if size > cap:
-            return Answer(ok, reply.status, headers + _length(reply), b"".join(parts), reply)
-    reply.close()
-    body = parts[0] if len(parts) == 1 else b"".join(parts)
-    return Answer(_judge_whole(reply, body, trial, ticket), reply.status, headers, body)
-
-
-def _judge_whole(reply: Reply, body: bytes, trial: Trial, ticket: Ticket) -> Verdict:
-    plain = decoded(reply.headers, body)
-    if reply.status >= 400:
-        return _until_midnight(sober(verdict.judge_error(reply.status, plain)))
-    match = ticket.match
-    if match is not None and _judged(ticket):
-        trial.meter = Meter()
-        trial.meter.add(observe.observe(match.reading, plain, ""))
-        trial.meter.done = trial.meter.done or partial(ticket)
-        return _uncommitted(verdict.judge_answer(trial.meter, whole=True))
-    if wiring.is_page(reply):
-        return Verdict(
-            kind=Kind.BROKEN,
-            status=502,
-            reason="garbage",
-            message="The upstream answered with a web page instead of JSON.",
-            scope=Scope.UPSTREAM,
-        )
-    return Verdict(kind=Kind.OK, status=reply.status)
-
-
-async def _first_event(
-    reply: Reply, headers: Headers, trial: Trial, ticket: Ticket, *, metered: bool = True
-) -> Answer:
-    """Read a stream until it has said something and judge that: nothing is committed before."""
-    tap = wiring.tap(ticket)
-    tap.partial = partial(ticket)
-    if metered:
-        trial.meter = tap.meter
-    ready: list[bytes] = []
-    try:
-        while chunk := await reply.read():
-            trial.response_bytes += len(chunk)
-            ready.append(tap.feed(chunk))
-            ticket.vigil.beat()
-            if tap.broken:
-                break
-            if _has_begun(tap, ticket):
-                ok = Verdict(kind=Kind.OK, status=reply.status, billed=True)
-                return Answer(ok, reply.status, headers, b"".join(ready), reply, tap)
+    async def make(self, move: Try | Wait | Race) -> Told:
+        """Make one move."""
+        for _, _, before in self.answers:
+            before.close()
+        if isinstance(move, Try):
+            met: tuple[Met, ...] = (await self._try(self._trial(move.target), self.ticket.vigil),)
+        elif isinstance(move, Wait):
+            await self._wait(move)
+            met = ()
         else:
-            tap.close()
-    except TooLong:
-        tap.meter.garbage = True
-    reply.close()
-    found = sober(verdict.judge_answer(tap.meter, whole=True))
-    if found.ok:
-        return Answer(found, reply.status, headers, b"".join(ready) + tap.held)
-    body = tap.fault.raw if tap.fault is not None else b""
-    return Answer(_uncommitted(found), found.status, wiring.JSON, body)
+            met = await self._race(move)
+        return Told(self._elapsed(), met)
 
+    def _elapsed(self) -> float:
+        return (self.desk.clock.now() - self.began) / 1_000_000
 
-def _has_begun(tap: Tap, ticket: Ticket) -> bool:
-    """Whether the stream has said something. An event that is an empty candidate says nothing yet, but any
-    event of an interaction does: it names the interaction."""
-    if ticket.match is not None and ticket.match.reading is Reading.GENERATE and not tap.partial:
-        return not tap.meter.empty
-    return tap.meter.events > 0
+    def _trial(self, target: Target) -> Trial:
+        """The try that goes out now, with the room that was taken for it in the line."""
+        trial = new_trial(target, self.ticket, self.desk)
+        trial.waited, self.waited = self.waited, 0
+        granted, self.granted = self.granted, None
+        self.sight.granted = None
+        if granted is not None:
+            if granted.target == target:
+                trial.holds = granted.holds
+            else:
+                self.desk.board.unsent(granted)
+        return trial
 
+    async def _try(self, trial: Trial, vigil: Vigil) -> Met:
+        answer = await attempt(trial, self.ticket, self.desk, vigil)
+        met = Met(trial.target, answer.verdict)
+        self.answers.append((met, trial, answer))
+        return met
 
-def partial(ticket: Ticket) -> bool:
-    """Whether only some fields of the answer were asked for, so that its finish reason may be left out."""
-    exchange = ticket.exchange
-    return b"x-goog-fieldmask" in exchange.fields or bool(exchange.query and _masked(exchange.query))
+    async def _wait(self, move: Wait) -> None:
+        start = self.desk.clock.now()
+        if move.targets:
+            roomy = any(self.sight.standing(target).room for target in move.targets)
+            # Who stands in line keeps the place: room may come sooner or later than was foreseen.
+            seconds = max(move.seconds, self.terms.patience - self._elapsed()) if roomy else move.seconds
+            granted = await self.desk.waiting.wait(self.sight, move.targets, seconds)
+            if granted is not None:
+                self.granted, self.sight.granted = granted, granted.target
+        else:
+            await asyncio.sleep(self.desk.clock.real(move.seconds))
+        spent = self.desk.clock.now() - start
+        self.waited += spent
+        self.ticket.waited += spent
 
-
-def _judged(ticket: Ticket) -> bool:
-    """Whether the answer costs tokens and comes in a form that we read (not protobuf, not a script)."""
-    match, query = ticket.match, ticket.exchange.query
-    if ticket.asked is None or match is None or not match.generating:
-        return False
-    return not query or query == "alt=sse" or _is_json(query)
-
-
-@lru_cache(maxsize=256)
-def _is_json(query: str) -> bool:
-    named = dict(parse_qsl(query))
-    alt = named.get("alt", named.get("$alt", "json"))
-    return alt in ("json", "sse") and "callback" not in named and "$callback" not in named
-
-
-@lru_cache(maxsize=256)
-def _masked(query: str) -> bool:
-    return any(name in ("fields", "$fields") for name, _ in parse_qsl(query))
-
-
-def _length(reply: Reply) -> Headers:
-    """The length that upstream announced for its body, which passes as it is."""
-    return [(name, value) for name, value in reply.headers if name == b"content-length"]
-
-
-def _coding(headers: Headers) -> bytes:
-    """The content coding, empty for none."""
-    coding = next((value.strip().lower() for name, value in headers if name == b"content-encoding"), b"")
-    return b"" if coding == b"identity" else coding
-
-
-def decoded(headers: Headers, body: bytes) -> bytes:
-    """A readable copy of an encoded body; the body itself when its coding is none that we asked for."""
-    coding = _coding(headers)
-    if coding in (b"gzip", b"x-gzip", b"deflate") and body:
+    async def _race(self, move: Race) -> tuple[Met, ...]:
+        """A try, and a second one when the first shows nothing in time. The first good answer wins."""
+        first = self._trial(move.first)
+        tasks = [self._runner(first)]
         try:
-            # Bounded: a few kilobytes may unpack to gigabytes.
-            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, JUDGED_CAP)
-        except zlib.error:
-            return b""
-    return body
+            done, _ = await asyncio.wait(tasks, timeout=self.desk.clock.real(move.after))
+            if not done and self.sight.standing(move.second).at <= 0.0 and self.desk.board.allowance.spend():
+                second = new_trial(move.second, self.ticket, self.desk)
+                second.hedge = True
+                tasks.append(self._runner(second))
+            met: list[Met] = []
+            for finished in asyncio.as_completed(tasks):
+                met.append(await finished)
+                if met[-1].verdict.kind in (Kind.OK, Kind.REFUSED):
+                    break
+            return tuple(met)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            for trial in self.ticket.trials:
+                if len(tasks) > 1 and trial.verdict is None and not self._answered(trial):
+                    trial.end(HEDGED)
+
+    def _runner(self, trial: Trial) -> asyncio.Task[Met]:
+        loop = asyncio.get_running_loop()
+
+        async def run() -> Met:
+            """The try, under a watch of its own: it must not end the call when it is late."""
+            vigil = Vigil(self.desk.watch, self.ticket.exchange.receive, loop)
+            return await self._try(trial, vigil)
+
+        return loop.create_task(run())
+
+    def _answered(self, trial: Trial) -> bool:
+        return any(of is trial for _, of, _ in self.answers)
+
+    def result(self, end: End) -> Answer:
+        """The answer that the end of the pursuit names. Raises Refused where gemgate says it itself."""
+        ticket = self.ticket
+        ticket.retry_after = end.retry_after
+        chosen = next((row for row in reversed(self.answers) if row[0] is end.met), None)
+        for row in self.answers:
+            if row is not chosen:
+                row[1].end(HEDGED)  # a failed try has ended already
+                row[2].close()
+        self._drop_grant()
+        if chosen is None or (end.reason == "no_room" and len(ticket.trials) > 1):
+            raise refusals.no_way(end, ticket)
+        ticket.winner = chosen[1]
+        return chosen[2]
+
+    def close(self) -> None:
+        """The call ends from outside."""
+        for _, _, answer in self.answers:
+            answer.close()
+        self._drop_grant()
+
+    def _drop_grant(self) -> None:
+        if self.granted is not None:
+            self.desk.board.unsent(self.granted)
+            self.granted = None

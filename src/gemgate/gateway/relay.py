@@ -11,6 +11,8 @@ Laws:
 
 from __future__ import annotations
 
+from math import isinf
+
 from gemgate.core.call import Streaming, spell
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini import errors, verdict
@@ -20,12 +22,13 @@ from gemgate.dialects.gemini.stream import Tap
 from gemgate.dialects.sse import TooLong
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.headers import Headers, retry_after
-from gemgate.gateway.pursue import EVENTS, Answer, sober
+from gemgate.gateway.judging import EVENTS, Answer, sober
 from gemgate.gateway.settle import settle
-from gemgate.gateway.ticket import Ticket
+from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.gateway.wiring import JSON, media_type
 from gemgate.upstream.client import TransportFault
 
+MOST_TRIES = 12  # named in a header
 MOST_NAME = 200  # a longer name of a model is none that a header should carry
 
 
@@ -49,7 +52,7 @@ async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
     if not found.ok and (status < 400 or not body):
         # Upstream gave no error of its own to pass on: a page, nothing, half an answer, or no answer at all.
         status = found.status if found.status >= 400 else 502
-        body = errors.render(errors.from_verdict(found), spell(ticket.call_id))
+        body = said(errors.from_verdict(found), ticket)
         headers = JSON
     ticket.conclude(found, status)
     ticket.response_bytes = len(body)
@@ -69,7 +72,7 @@ async def _through(answer: Answer, ticket: Ticket, desk: Desk) -> None:
     await exchange.start(answer.status, marked(answer.headers, ticket, answer.verdict))
     last = answer.body
     lively = media_type(reply) == EVENTS
-    stall = ticket.snapshot.settings.upstream.stall_timeout
+    stall = ticket.timeouts.stall
     found = answer.verdict
     try:
         with ticket.vigil.limit("stall_timeout", stall) as vigil:
@@ -99,7 +102,7 @@ async def _stream(answer: Answer, tap: Tap, ticket: Ticket, desk: Desk) -> None:
         await exchange.write(answer.body)
     found: Verdict | None = None
     try:
-        with ticket.vigil.limit("stall_timeout", ticket.snapshot.settings.upstream.stall_timeout) as vigil:
+        with ticket.vigil.limit("stall_timeout", ticket.timeouts.stall) as vigil:
             while chunk := await reply.read():
                 trial.response_bytes += len(chunk)
                 ready = tap.feed(chunk)
@@ -163,19 +166,50 @@ def stream_error(ticket: Ticket, body: bytes) -> bytes:
     return errors.sse_error(body)
 
 
+def said(complaint: errors.Complaint, ticket: Ticket) -> bytes:
+    """An error of ours in the dialect of the call."""
+    call = spell(ticket.call_id)
+    if ticket.match is not None and ticket.match.method.startswith("openai."):
+        return errors.openai_error(complaint, call)
+    return errors.render(complaint, call)
+
+
+def _detour(ticket: Ticket, trial: Trial) -> Headers:
+    """How the answer came about, where that was not by one try at the first target."""
+    out: Headers = []
+    if len(ticket.trials) > 1:
+        tries = [
+            f"{each.target.name}={each.verdict.reason or each.verdict.kind if each.verdict is not None else 'ok'}"
+            for each in ticket.trials[:MOST_TRIES]
+        ]
+        out.append((b"x-gemgate-tries", ", ".join(tries).encode("ascii", "replace")))
+    if ticket.waited:
+        out.append((b"x-gemgate-waited", f"{ticket.waited / 1_000_000:.3f}".encode()))
+    if ticket.route:
+        out.append((b"x-gemgate-route", ticket.route.encode("ascii", "replace")))
+    if trial.target.changes:
+        out.append((b"x-gemgate-adapted", ", ".join(trial.target.changes).encode()))
+    return out
+
+
 def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float = 0.0) -> Headers:
-    """The headers with our marks: call id, number of tries, the model that served, and Retry-After."""
+    """The headers with our marks: call id, number of tries, the model that served, how it came about where there
+    was more than one try, and Retry-After."""
     out = [
         *headers,
         (b"x-gemgate-call", spell(ticket.call_id).encode()),
         (b"x-gemgate-attempts", str(len(ticket.trials)).encode()),
     ]
     trial = ticket.trial
-    served = trial.meter.model if trial is not None and trial.meter is not None else ""
-    if served and len(served) < MOST_NAME and served.isascii() and served.isprintable():
-        out.append((b"x-gemgate-model", served.encode()))
-    wait = wait or (found.retry_after if found is not None else 0.0)
-    if wait > 0 and not any(name == b"retry-after" for name, _ in headers):
+    if trial is not None:
+        served = (trial.meter.model if trial.meter is not None else "") or trial.target.model
+        if served and len(served) < MOST_NAME and served.isascii() and served.isprintable():
+            out.append((b"x-gemgate-model", served.encode()))
+        if len(ticket.trials) > 1 or ticket.waited or ticket.route or trial.target.changes:
+            out += _detour(ticket, trial)
+    if not wait and found is not None and not found.ok:
+        wait = found.retry_after if ticket.retry_after is None else ticket.retry_after
+    if wait > 0 and not isinf(wait) and not any(name == b"retry-after" for name, _ in headers):
         out.append(retry_after(wait))
     origin = ticket.exchange.header(b"origin")
     if origin and ticket.snapshot.guard.allows(origin):

@@ -46,10 +46,19 @@ async def settle(ticket: Ticket, desk: Desk) -> None:
 
 
 def record(ticket: Ticket, desk: Desk) -> Record:
-    """The call's row with its attempts."""
+    """The call's row with its attempts, the one whose answer the client got last."""
     match, asked, exchange = ticket.match, ticket.asked, ticket.exchange
-    attempts = [_attempt(trial, ticket) for trial in ticket.trials]
-    meter = next((trial.meter for trial in reversed(ticket.trials) if trial.meter is not None), None)
+    winner = ticket.trial
+    trials = [trial for trial in ticket.trials if trial is not winner]
+    if winner is not None:
+        trials.append(winner)
+        desk.affinity.learn_stream(ticket, winner, desk.clock.now())
+    attempts = []
+    for trial in trials:
+        row = attempt_row(trial, ticket)
+        desk.board.settled(trial, ticket, row.usage, row.cost)
+        attempts.append(row)
+    meter = next((trial.meter for trial in reversed(trials) if trial.meter is not None), None)
     duration = (perf_counter_ns() - ticket.started) // 1000
     first = (exchange.first_byte_at - ticket.started) // 1000 if exchange.first_byte_at else None
     if first is None and ticket.outcome not in (Outcome.CANCELLED, Outcome.INTERRUPTED):
@@ -75,6 +84,9 @@ def record(ticket: Ticket, desk: Desk) -> Record:
         response_bytes=ticket.response_bytes,
         shape=_shape(ticket, desk),
         attempts=attempts,
+        waited=ticket.waited,
+        route=ticket.route,
+        made=ticket.made,
     )
 
 
@@ -90,7 +102,8 @@ def _shape(ticket: Ticket, desk: Desk) -> Shape:
     )
 
 
-def _attempt(trial: Trial, ticket: Ticket) -> Attempt:
+def attempt_row(trial: Trial, ticket: Ticket) -> Attempt:
+    """A try as the record keeps it."""
     found = trial.verdict or NOBODY
     meter = trial.meter
     usage = meter.usage if meter is not None else None
@@ -131,6 +144,9 @@ def _attempt(trial: Trial, ticket: Ticket) -> Attempt:
         usage=usage,
         estimated=estimated,
         cost=_cost(trial, ticket, usage, served, tier),
+        why=trial.target.why,
+        waited=trial.waited,
+        hedge=trial.hedge,
     )
 
 

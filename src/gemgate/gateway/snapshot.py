@@ -8,9 +8,17 @@ from __future__ import annotations
 from itertools import count
 
 from gemgate.config import Project, Settings
+from gemgate.core.catalog import Catalog
 from gemgate.core.errors import Refused
+from gemgate.core.health import Health
 from gemgate.core.pricing import PriceBook
+from gemgate.core.quota import Bucket, Limits
+from gemgate.core.routing import Routes
 from gemgate.gateway.guard import Guard
+from gemgate.gateway.timeouts import Timeouts
+
+NANO = 1_000_000_000
+NO_LIMITS = Limits()
 
 
 class Snapshot:
@@ -28,11 +36,29 @@ class Snapshot:
             settings.gateway.host, settings.gateway.allowed_hosts, settings.gateway.cors_origins
         )
         self._turn = count()
+        self._demo = demo is not None  # the simulator gives its demo key whatever it asks for
+        limits = settings.upstream
+        self.timeouts = Timeouts(limits.first_byte_timeout, limits.stall_timeout, limits.total_timeout)
+        # A client's own key has quota that we know nothing of, and that is not the next client's.
+        self.routed = settings.routing.enabled and not self.passthrough
+        self.catalog = Catalog.load()
+        routing = settings.routing
+        self.routes = Routes(
+            self.catalog, settings.routes, tuple(projects), routing.fallback, routing.signatures
+        )
+        self._route_limits = {
+            route.name: route.limits for route in settings.routes if route.limits is not None
+        }
+        self._credentials = {
+            project.name: tuple(f"{project.name}/{place + 1}" for place in range(len(project.keys)))
+            for project in projects
+        }
 
-    def key(self, project: str) -> tuple[str, str]:
+    def key(self, project: str, health: Health, now: int) -> tuple[str, str]:
         """A key of the project and the name under which the record knows it: ``default/1``.
 
-        Keys of one project share its quota, so they take turns. Raises Refused 503 when there is none.
+        Keys of one project share its quota, so they take turns; one that Google refused rests. Raises Refused
+        503 when there is none.
         """
         keys = self.projects[project].keys if project in self.projects else ()
         if not keys:
@@ -42,8 +68,53 @@ class Snapshot:
                 f"Project {project!r} has no key.",
                 hint="Set GEMINI_API_KEY, or add a key to the project in gemgate.toml.",
             )
+        names = self._credentials[project]
         index = next(self._turn) % len(keys)
-        return keys[index].reveal(), f"{project}/{index + 1}"
+        for _ in keys:
+            if health.key_at(names[index], now) <= now:
+                break
+            index = (index + 1) % len(keys)
+        return keys[index].reveal(), names[index]
+
+    def key_at(self, project: str, health: Health, now: int) -> int:
+        """When the project has a key that may be used (UTC µs); now, where it has none to wait for."""
+        return min((health.key_at(name, now) for name in self._credentials.get(project, ())), default=now)
+
+    def limits(self, bucket: Bucket) -> Limits:
+        """What the configuration says of a bucket, completed by what its project's tier is known to allow."""
+        if not bucket.project:
+            return self._route_limits.get(bucket.family, NO_LIMITS)
+        project = self.projects.get(bucket.project)
+        if project is None or self._demo:
+            return NO_LIMITS
+        usual = self.catalog.limits(bucket.family, project.tier)
+        for model, limits in project.limits:
+            if model == bucket.family or self.catalog.family(model) == bucket.family:
+                return limits.over(usual)
+        return dict(project.limits).get("*", NO_LIMITS).over(usual)
+
+    def account(self, project: str) -> str:
+        """The billing account of a project, empty where none is configured."""
+        found = self.projects.get(project)
+        return found.billing_account if found is not None else ""
+
+    def spend(self, account: str) -> int | None:
+        """What a billing account, or a project without one, may spend in ten minutes, in nano-dollars.
+
+        None where no limit is known.
+        """
+        if self._demo:
+            return None
+        members = [
+            project
+            for project in self.projects.values()
+            if (project.billing_account or project.name) == account
+        ]
+        own = [project.spend for project in members if project.spend is not None]
+        if own:
+            return int(min(own) * NANO)
+        known = [self.catalog.spend(project.tier) for project in members]
+        return min((limit for limit in known if limit is not None), default=None)
 
     def free(self, project: str) -> bool:
         """Whether Google charges nothing on this project."""

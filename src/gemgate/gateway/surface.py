@@ -19,14 +19,17 @@ from urllib.parse import parse_qsl
 from gemgate.core import routing
 from gemgate.core.call import Outcome, Streaming, spell
 from gemgate.core.errors import Refused
-from gemgate.dialects.gemini import errors, methods, request
+from gemgate.core.pursuit import Terms
+from gemgate.core.routing import Plan
+from gemgate.dialects.gemini import errors, listing, methods, request
 from gemgate.dialects.gemini.methods import Reading
-from gemgate.gateway import pages
+from gemgate.gateway import pages, wants
 from gemgate.gateway.body import read_whole, too_large
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import ClientGone, Exchange, Message, Receive, Send
+from gemgate.gateway.listed import listed
 from gemgate.gateway.pursue import pursue
-from gemgate.gateway.relay import marked, relay, stream_error
+from gemgate.gateway.relay import marked, relay, said, stream_error
 from gemgate.gateway.settle import settle
 from gemgate.gateway.ticket import Ticket
 from gemgate.gateway.watch import Vigil
@@ -93,12 +96,17 @@ class Surface:
         if websocket or (match is not None and match.reading is Reading.LIVE):
             raise LIVE
         await self._read(ticket)
-        plan = routing.plan_of_one(
-            ticket.asked.model if ticket.asked is not None else (match.model if match is not None else ""),
-            ticket.snapshot.names,
-            exchange.header(b"x-gemgate-project"),
-        )
-        answer = await pursue(plan, ticket, desk)
+        if not ticket.snapshot.routed:
+            plan, terms = _straight(ticket), ONCE
+        else:
+            wanted = wants.wants(ticket, await desk.affinity.pins(ticket, desk.clock.now()))
+            plan = ticket.snapshot.routes.plan(wanted, desk.board.chance.random())
+            terms = wants.terms(ticket, plan)
+            wants.follow(plan, ticket)
+        if match is not None and len(plan.targets) > 1 and listing.of(match):
+            answer = await listed(plan, terms, ticket, desk)
+        else:
+            answer = await pursue(plan, terms, ticket, desk)
         await relay(answer, ticket, desk)
 
     async def _read(self, ticket: Ticket) -> None:
@@ -122,7 +130,7 @@ class Surface:
     async def _refuse(self, ticket: Ticket, refused: Refused) -> None:
         """Record and show what gemgate refuses; inside a stream in the form of the stream."""
         ticket.refuse(refused)
-        body = errors.render(errors.from_refused(refused), spell(ticket.call_id))
+        body = said(errors.from_refused(refused), ticket)
         exchange = ticket.exchange
         ticket.response_bytes = exchange.sent + len(body)
         await self._settle_quietly(ticket)
@@ -141,6 +149,14 @@ class Surface:
             log.error("call %s could not be recorded: %s", spell(ticket.call_id), refused.message)
 
 
+def _straight(ticket: Ticket) -> Plan:
+    """One target, one try: routing is off, or the client's own key goes through."""
+    match, asked = ticket.match, ticket.asked
+    model = asked.model if asked is not None else (match.model if match is not None else "")
+    return routing.plan_of_one(model, ticket.snapshot.names, ticket.exchange.header(b"x-gemgate-project"))
+
+
+ONCE = Terms(patience=0.0, repeats=0, retryable=False)
 SHUTDOWN = Refused(
     503,
     "SHUTDOWN",

@@ -6,11 +6,12 @@ A ``Ticket`` gathers what becomes known of a call while it is under way; a ``Tri
 
 from __future__ import annotations
 
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 
-from gemgate.core.call import Outcome, Streaming
+from gemgate.core.call import Made, Outcome, Streaming
 from gemgate.core.errors import Refused
 from gemgate.core.meter import Meter
+from gemgate.core.quota import Bucket, Hold
 from gemgate.core.routing import Target
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini.methods import Match
@@ -32,28 +33,45 @@ OUTCOMES = {
 
 
 class Trial:
-    """One try under way. Spans count from ``started`` (nanoseconds of a monotonic clock)."""
+    """One try under way. Spans count from ``started`` (nanoseconds of a monotonic clock).
+
+    ``holds`` are what it was charged: in the windows of its project, and in those of its route. ``waited`` is the µs
+    spent waiting before it, ``kept`` says that its end is on record already, ``metered`` that its tokens belong
+    to this call, ``routed`` that quota and health are kept of it.
+    """
 
     __slots__ = (
         "credential",
         "ended",
         "first_byte",
+        "hedge",
+        "holds",
+        "kept",
         "meter",
+        "metered",
         "number",
         "request_bytes",
         "response_bytes",
+        "routed",
         "sent_at",
         "started",
         "target",
         "tier",
         "verdict",
+        "waited",
     )
 
-    def __init__(self, number: int, target: Target, credential: str) -> None:
+    def __init__(self, number: int, target: Target, sent_at: int) -> None:
         self.number = number
         self.target = target
-        self.credential = credential
-        self.sent_at = time_ns() // 1000
+        self.credential = ""
+        self.sent_at = sent_at
+        self.waited = 0
+        self.hedge = False
+        self.holds: tuple[Hold, ...] = ()
+        self.kept = False
+        self.metered = True
+        self.routed = True
         self.started = perf_counter_ns()
         self.first_byte = 0
         self.ended = 0
@@ -71,7 +89,12 @@ class Trial:
 
 
 class Ticket:
-    """One call under way."""
+    """One call under way.
+
+    ``winner`` is the try whose answer the client gets, where that is not the last one; ``retry_after`` the
+    seconds until a way is open again, once there is none; ``waited`` the µs spent waiting for room; ``route_bucket``
+    where its route counts calls, for a route with limits of its own.
+    """
 
     __slots__ = (
         "asked",
@@ -79,17 +102,25 @@ class Ticket:
         "call_id",
         "client",
         "exchange",
+        "hold_back",
+        "made",
         "match",
         "outcome",
         "reason",
         "received_at",
         "response_bytes",
+        "retry_after",
+        "route",
+        "route_bucket",
         "settled",
         "snapshot",
         "started",
         "status",
+        "timeouts",
         "trials",
         "vigil",
+        "waited",
+        "winner",
     )
 
     def __init__(
@@ -106,6 +137,14 @@ class Ticket:
         self.client = ""
         self.body: Body = EMPTY
         self.trials: list[Trial] = []
+        self.winner: Trial | None = None
+        self.made: tuple[Made, ...] = ()
+        self.route = ""
+        self.route_bucket: Bucket | None = None
+        self.timeouts = snapshot.timeouts
+        self.hold_back = 0
+        self.waited = 0
+        self.retry_after: float | None = None
         self.outcome: Outcome | None = None
         self.status = 0
         self.reason = ""
@@ -119,8 +158,8 @@ class Ticket:
 
     @property
     def trial(self) -> Trial | None:
-        """The try under way or the last one."""
-        return self.trials[-1] if self.trials else None
+        """The try whose answer the client gets: the one chosen, else the try under way or the last one."""
+        return self.winner or (self.trials[-1] if self.trials else None)
 
     def conclude(self, verdict: Verdict, status: int) -> None:
         """The call ended with this verdict of its last try; ``status`` is what the client is told."""
@@ -135,19 +174,22 @@ class Ticket:
 
     def refuse(self, refused: Refused) -> None:
         """gemgate itself ended the call."""
-        if (trial := self.trial) is not None:
-            trial.end(Verdict(kind=Kind.CANCELLED, reason=refused.code.lower(), billed=True))
+        self._end_tries(Verdict(kind=Kind.CANCELLED, reason=refused.code.lower(), billed=True))
         if self.outcome is None:
-            ours = refused.status < 500 or refused.status == 501
+            ours = refused.status == 501 or (refused.status < 500 and refused.status != 429)
             self.outcome = Outcome.REFUSED if ours else Outcome.FAILED
             self.reason = refused.code.lower()
             self.status = self.exchange.status or refused.status
 
     def abandon(self, outcome: Outcome, status: int, reason: str) -> None:
         """The client left, or the gateway stops: the try under way is cancelled and may have been billed."""
-        if (trial := self.trial) is not None:
-            trial.end(Verdict(kind=Kind.CANCELLED, status=status, reason=reason, billed=True))
+        self._end_tries(Verdict(kind=Kind.CANCELLED, status=status, reason=reason, billed=True))
         if self.outcome is None:
             self.outcome = outcome
             self.reason = reason
             self.status = status
+
+    def _end_tries(self, verdict: Verdict) -> None:
+        """In a race two are under way."""
+        for trial in self.trials:
+            trial.end(verdict)

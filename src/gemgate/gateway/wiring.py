@@ -9,6 +9,7 @@ from gemgate.core import fingerprint
 from gemgate.core.call import Streaming
 from gemgate.core.errors import Refused
 from gemgate.core.routing import Target
+from gemgate.dialects.gemini import adapt
 from gemgate.dialects.gemini.array import ArrayFeed
 from gemgate.dialects.gemini.observe import observe
 from gemgate.dialects.gemini.stream import Tap
@@ -26,7 +27,8 @@ JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
 def wire(target: Target, ticket: Ticket, desk: Desk) -> tuple[Wire, str]:
     """The request for this target, with exactly one credential, and the name of that credential.
 
-    Raises Refused when there is no credential to send.
+    A target that is not what was asked for says by its ``changes`` what must be rewritten; without any, path and
+    body go out as they came. Raises Refused when there is no credential to send.
     """
     exchange = ticket.exchange
     asked = ticket.asked
@@ -39,13 +41,21 @@ def wire(target: Target, ticket: Ticket, desk: Desk) -> tuple[Wire, str]:
     path = exchange.raw_path
     if path.startswith("//"):
         path = "/" + path.lstrip("/")
+    if target.changes and ticket.match is not None and ticket.match.model:
+        path = adapt.path(path, ticket.match.model, target.model)
     request = Wire(
         verb=exchange.verb,
         target=f"{path}?{exchange.query}" if exchange.query else path,
         headers=headers,
     )
     if asked is not None:
-        _give_body(request, ticket.body)
+        if target.changes and ticket.match is not None:
+            # A body in a file reads like bytes; the rewritten one is small beside what it may cost to lose the call.
+            view = bytes(ticket.body.view)
+            request.body = adapt.adapt(ticket.match, view, target.model, target.changes)
+            request.length = len(request.body)
+        else:
+            _give_body(request, ticket.body)
     elif exchange.has_body:
         request.body = _passed_on(ticket)
         request.length = exchange.length
@@ -71,7 +81,7 @@ def _credential(target: Target, ticket: Ticket, desk: Desk) -> tuple[str, str, s
     """Header name, header value, and what the record calls it."""
     bearer = ticket.match is not None and ticket.match.method.startswith("openai.")
     if not ticket.snapshot.passthrough:
-        key, label = ticket.snapshot.key(target.project)
+        key, label = ticket.snapshot.key(target.project, desk.board.health, desk.clock.now())
     else:
         key = client_credential(ticket.exchange)
         if (
@@ -112,7 +122,7 @@ def tap(ticket: Ticket) -> Tap:
     """A tap for the stream that this call gets."""
     assert ticket.match is not None
     feed = ArrayFeed() if ticket.streaming is Streaming.ARRAY else Feed()
-    return Tap(feed, partial(observe, ticket.match.reading))
+    return Tap(feed, partial(observe, ticket.match.reading), count=ticket.hold_back > 0)
 
 
 def media_type(reply: Reply) -> bytes:

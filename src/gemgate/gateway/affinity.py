@@ -1,0 +1,144 @@
+"""Which project made what: files, caches, batches, conversations. A call that names one goes there.
+
+Laws:
+
+- a thing is known in memory from the moment its answer was read, and on record with the row of that answer, so
+  before the client has its name;
+- what memory does not know is looked up in the record once; that it is nowhere is remembered for a while;
+- a thing that nobody knows pins nothing: the plan then seeks its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gemgate.core import fingerprint
+from gemgate.core.call import Made
+from gemgate.core.routing import Pin
+from gemgate.dialects.gemini import made
+from gemgate.dialects.gemini.methods import Reading
+from gemgate.gateway.headers import Headers
+from gemgate.gateway.ticket import Ticket, Trial
+from gemgate.store import affinity
+from gemgate.store.database import Database
+
+MOST = 50_000  # names held in memory
+UNKNOWN = 60 * 1_000_000  # µs for which a miss is believed
+DAY = 86_400 * 1_000_000
+_STRICT = ("cachedContents/", "tunedModels/", "interactions/", "continuation:")
+
+
+class Home(NamedTuple):
+    """Where a thing was made; an empty project says that the record does not know, as of ``seen``."""
+
+    project: str
+    model: str
+    seen: int = 0
+
+
+class Affinity:
+    """What is known of owners. Names are Google's; signatures and tokens stand as keyed hashes."""
+
+    def __init__(self, db: Database, secret: bytes) -> None:
+        self._db = db
+        self._secret = secret
+        self._known: dict[str, Home] = {}
+
+    async def pins(self, ticket: Ticket, now: int) -> tuple[Pin, ...]:
+        """What binds this call to a project. Raises Refused while the store cannot be asked."""
+        names = self._names(ticket)
+        if not names:
+            return ()
+        unknown = [name for name in names if self._stale(name, now)]
+        if unknown:
+            found = await self._db.run(lambda conn: affinity.find(conn, unknown))
+            for name in unknown:
+                project, model = found.get(name, ("", ""))
+                self._remember(name, Home(project, model, 0 if project else now))
+        return tuple(self._pin(name) for name in names)
+
+    def _names(self, ticket: Ticket) -> list[str]:
+        match, asked = ticket.match, ticket.asked
+        if match is None:
+            return []
+        names = list(dict.fromkeys(made.refers(match, asked)))
+        if asked is not None:
+            if asked.continuation:
+                names.append(self._hashed("continuation", asked.continuation))
+            names += [self._hashed("signature", text) for text in asked.signatures]
+        upload = made.upload_id(ticket.exchange.query) if match.upload else ""
+        if upload:
+            names.append(self._hashed("upload", upload.encode()))
+        return names
+
+    def _pin(self, name: str) -> Pin:
+        home = self._known.get(name, Home("", ""))
+        if name.startswith("signature:"):
+            return Pin("the conversation's thought signatures", home.project, home.model, "signatures")
+        if name.startswith("continuation:"):
+            return Pin("the continuation token", home.project, home.model, "strict")
+        if name.startswith("upload:"):
+            return Pin("the upload", home.project, "", "project")
+        return Pin(name, home.project, home.model, "strict" if name.startswith(_STRICT) else "project")
+
+    def _stale(self, name: str, now: int) -> bool:
+        home = self._known.get(name)
+        return home is None or (not home.project and now - home.seen > UNKNOWN)
+
+    def _remember(self, name: str, home: Home) -> None:
+        if len(self._known) >= MOST:
+            for old in list(self._known)[: MOST // 10]:
+                del self._known[old]
+        self._known[name] = home
+
+    def read(self, ticket: Ticket, trial: Trial, headers: Headers, body: bytes, now: int) -> None:
+        """Learn from a good answer of a call that costs no tokens; ``body`` is decoded."""
+        match = ticket.match
+        if match is None or not ticket.snapshot.routed:
+            return
+        names = list(made.made(match, body))
+        if match.upload:
+            place = next((value for name, value in headers if name == b"x-goog-upload-url"), b"")
+            upload = made.upload_id(place.decode("latin-1").partition("?")[2])
+            if upload:
+                names.append(self._hashed("upload", upload.encode()))
+        if names:
+            self.learn(ticket, trial, names, now)
+
+    def learn(self, ticket: Ticket, trial: Trial, names: Iterable[str], now: int) -> None:
+        """This try's answer has shown that these things are its project's."""
+        fresh = []
+        project = trial.target.project
+        paid = not ticket.snapshot.free(project)
+        for name in names:
+            model = trial.target.model if name.startswith(_STRICT) else ""
+            home = Home(project, model)
+            if self._known.get(name) == home:
+                continue
+            self._remember(name, home)
+            fresh.append(Made(name, project, model, made.expires(name, now, paid=paid)))
+        if fresh:
+            ticket.made += tuple(fresh)
+
+    def learn_stream(self, ticket: Ticket, trial: Trial, now: int) -> None:
+        """What a metered answer leaves behind: signatures, a token to go on, an interaction's id."""
+        meter = trial.meter
+        if meter is None or ticket.match is None or not ticket.snapshot.routed:
+            return
+        project, model = trial.target.project, trial.target.model
+        fresh = [self._hashed("signature", text) for text in meter.signatures]
+        if meter.continuation:
+            fresh.append(self._hashed("continuation", meter.continuation))
+        for name in fresh:
+            self._remember(name, Home(project, model))
+        ticket.made += tuple(Made(name, project, model, now + DAY) for name in fresh)
+        if ticket.match.reading is Reading.INTERACTION and meter.response:
+            self.learn(ticket, trial, [f"interactions/{meter.response}"], now)
+
+    def forget(self, name: str) -> None:
+        """The thing was deleted."""
+        self._known.pop(name, None)
+
+    def _hashed(self, kind: str, text: bytes) -> str:
+        return f"{kind}:{fingerprint.request_hash(self._secret, text) & (2**64 - 1):016x}"

@@ -1,0 +1,266 @@
+"""What the gateway knows now of quota, health and pace: the one place where these meet the clock.
+
+Laws:
+
+- everything here belongs to the event loop's thread; nothing waits;
+- looking (``Sight.standing``) changes nothing; ``take`` charges, and each take is ended once by ``met``, ``left``
+  or ``unsent`` and settled once by ``settled``;
+- a call that found room may go only when nobody waits in line for the same window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from random import Random
+
+from gemgate.core.call import Cost, Streaming
+from gemgate.core.estimate import Estimates
+from gemgate.core.health import Change, Health, Standing
+from gemgate.core.line import Line
+from gemgate.core.pace import Allowance, Pace
+from gemgate.core.quota import NEVER, Bucket, Hold, Quota
+from gemgate.core.routing import Target
+from gemgate.core.usage import Usage
+from gemgate.core.verdict import Kind, Scope, Verdict
+from gemgate.gateway.clock import Clock
+from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.ticket import Ticket, Trial
+
+READY = Standing()
+UNSENT = frozenset({"connect", "connect_timeout", "tls"})
+"""Reasons of tries that never reached Google."""
+TAUGHT = frozenset({"quota_minute", "quota_tokens", "quota_day", "quota_zero", "prepaid"})
+_SECOND = 1_000_000
+
+
+class Board:
+    """Windows, breakers, pace and the line of those who wait. ``poke`` is called when a way may have opened."""
+
+    def __init__(self, clock: Clock, snapshot: Snapshot) -> None:
+        self.clock = clock
+        self.chance = Random()  # noqa: S311 - jitter is no secret
+        self.quota = Quota(snapshot.limits, snapshot.account, snapshot.spend)
+        self.health = Health(lambda model: self._snapshot.catalog.card(model) is not None)
+        self.pace = Pace()
+        self.estimates = Estimates()
+        self.line = Line()
+        self.allowance = Allowance(snapshot.settings.routing.hedge_allowance)
+        self.changes: list[Change] = []
+        self.poke: Callable[[], None] = _nothing
+        self._snapshot = snapshot
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+
+    def reload(self, snapshot: Snapshot) -> None:
+        """A new configuration: what was used and learned stays."""
+        self._snapshot = snapshot
+        self._buckets.clear()
+        self.quota.reload(snapshot.limits, snapshot.account, snapshot.spend)
+        self.allowance = Allowance(snapshot.settings.routing.hedge_allowance)
+        self.poke()
+
+    def bucket(self, target: Target) -> Bucket:
+        """What Google counts this target's calls in."""
+        key = (target.project, target.model)
+        found = self._buckets.get(key)
+        if found is None:
+            if len(self._buckets) > 10_000:
+                self._buckets.clear()  # names come from callers
+            found = self._buckets[key] = Bucket(target.project, self._snapshot.catalog.family(target.model))
+        return found
+
+    def take(self, trial: Trial, ticket: Ticket) -> None:
+        """Charge a try that goes out now."""
+        if not trial.routed:
+            return
+        now = self.clock.now()
+        trial.sent_at = now
+        target = trial.target
+        if not trial.holds and metered(ticket):
+            assert ticket.asked is not None
+            trial.holds = self.charged(target, ticket, now)
+        self.health.begin(target, now)
+
+    def charged(self, target: Target, ticket: Ticket, now: int) -> tuple[Hold, ...]:
+        """Charge a try that is to go to this target."""
+        estimate = ticket.asked.input_estimate if ticket.asked is not None else 0
+        tokens = self.estimates.tokens(target.model, estimate)
+        nano = self.estimates.nano(target.model)
+        hold = self.quota.take(self.bucket(target), tokens, nano, now)
+        if ticket.route_bucket is None:
+            return (hold,)
+        return hold, self.quota.take(ticket.route_bucket, tokens, 0, now)
+
+    def give_back(self, holds: tuple[Hold, ...], *, sent: bool) -> None:
+        """What was charged for a try that did not leave, or that Google refused."""
+        now = self.clock.now()
+        for hold in holds:
+            self.quota.give_back(hold, now, sent=sent)
+
+    def met(self, trial: Trial, found: Verdict) -> None:
+        """A try has been judged: teach windows and breakers."""
+        if not trial.routed:
+            return
+        now = self.clock.now()
+        target = trial.target
+        if found.kind is Kind.OK:
+            usage = trial.meter.usage if trial.meter is not None else None
+            if usage is not None and usage.input:
+                for hold in trial.holds:
+                    self.quota.settle(hold, usage.input, None, now)
+        elif trial.holds:
+            if found.status == 429 or found.reason in UNSENT:
+                self.give_back(trial.holds, sent=found.reason not in UNSENT)
+            if found.reason in TAUGHT:
+                self.quota.learn(trial.holds[0].bucket, found, now)
+        changes = self.health.met(target, found, trial.sent_at, now, self.chance.random())
+        if found.scope is Scope.KEY or found.ok:
+            changes += self.health.met_key(trial.credential, found, now)
+        if changes:
+            self.changes += changes
+        if changes or found.kind is not Kind.OK or len(self.line):
+            self.poke()
+
+    def left(self, trial: Trial) -> None:
+        """A try was given up before it could be judged."""
+        if not trial.routed:
+            return
+        self.health.left(trial.target, self.clock.now())
+        self.poke()
+
+    def unsent(self, trial: Trial) -> None:
+        """A try did not go out after all."""
+        if not trial.routed:
+            return
+        self.give_back(trial.holds, sent=False)
+        trial.holds = ()
+        self.health.left(trial.target, self.clock.now())
+        self.poke()
+
+    def settled(self, trial: Trial, ticket: Ticket, usage: Usage | None, cost: Cost | None) -> None:
+        """A try's row is being written: the windows get the truth, and the estimates learn from it."""
+        if not trial.routed:
+            return
+        found, target = trial.verdict, trial.target
+        if found is not None and found.kind is Kind.CUT:
+            self.changes += self.health.met(
+                target, found, trial.sent_at, self.clock.now(), self.chance.random()
+            )
+        if not trial.holds or ticket.asked is None:
+            return
+        seen = trial.meter is not None and trial.meter.usage is not None
+        tokens = usage.input if seen and usage is not None else None
+        nano = cost.billed if cost is not None else None
+        now = self.clock.now()
+        self.quota.settle(trial.holds[0], tokens, nano, now)
+        for hold in trial.holds[1:]:
+            self.quota.settle(hold, tokens, None, now)
+        if tokens and found is not None and found.kind is Kind.OK:
+            self.estimates.learn(target.model, ticket.asked.input_estimate, tokens)
+            if nano is not None:
+                self.estimates.learn_nano(target.model, nano)
+        if found is not None and found.kind is Kind.OK and trial.first_byte:
+            name = pace_name(target, ticket.streaming)
+            self.pace.add(name, (trial.first_byte - trial.started) / 1e9 * self.clock.speed)
+        if len(self.line):
+            self.poke()
+
+
+class Sight:
+    """How one call sees the board (``core.pursuit.View``). ``granted`` has room taken for it in the line."""
+
+    __slots__ = ("_board", "_estimate", "_metered", "_routed", "_ticket", "granted")
+
+    def __init__(self, board: Board, ticket: Ticket) -> None:
+        self._board = board
+        self._ticket = ticket
+        self._metered = metered(ticket)
+        self._routed = ticket.snapshot.routed
+        self._estimate = ticket.asked.input_estimate if ticket.asked is not None else 0
+        self.granted: Target | None = None
+
+    def standing(self, target: Target) -> Standing:
+        """Whether a try may go to this target now, or when."""
+        if not self._routed:
+            return READY
+        board = self._board
+        now = board.clock.now()
+        at, why = board.health.open_at(target, now)
+        if at <= now:
+            at = self._ticket.snapshot.key_at(target.project, board.health, now)
+            why = "closed"
+        if at > now:
+            return Standing(_seconds(at, now), why)
+        if not self._metered or target == self.granted:
+            return READY
+        tokens = self.tokens(target)
+        found = self._room(board.bucket(target), tokens, now)
+        if found is READY and self._ticket.route_bucket is not None:
+            found = self._room(self._ticket.route_bucket, tokens, now)
+        return found
+
+    def _room(self, bucket: Bucket, tokens: int, now: int) -> Standing:
+        """Room in one bucket, behind all who wait for it."""
+        board = self._board
+        ahead = board.line.ahead(bucket)
+        room = board.quota.room(bucket, tokens, now, ahead)
+        if room.at > now:
+            return Standing(_seconds(room.at, now), f"quota:{room.window}", room=True)
+        if ahead.requests:
+            return Standing(0.001, "queue", room=True)
+        return READY
+
+    def barred(self, target: Target) -> Bucket:
+        """The bucket in which the call must wait for this target."""
+        own = self._board.bucket(target)
+        route = self._ticket.route_bucket
+        if route is None or self._room(own, self.tokens(target), self._board.clock.now()).at > 0:
+            return own
+        return route
+
+    def fits(self, target: Target, now: int) -> bool:
+        """Whether a try there has room in every bucket and no breaker against it, those in line left aside."""
+        board = self._board
+        tokens = self.tokens(target)
+        return (
+            board.health.open_at(target, now)[0] <= now
+            and board.quota.room(board.bucket(target), tokens, now).at <= now
+            and (
+                self._ticket.route_bucket is None
+                or board.quota.room(self._ticket.route_bucket, tokens, now).at <= now
+            )
+        )
+
+    def charge(self, target: Target, now: int) -> tuple[Hold, ...]:
+        """Take the room for a try there."""
+        return self._board.charged(target, self._ticket, now)
+
+    def tokens(self, target: Target) -> int:
+        """The input tokens that a try there is charged with."""
+        return self._board.estimates.tokens(target.model, self._estimate)
+
+    def hedge_after(self, target: Target) -> float | None:
+        """Seconds without a first byte after which a second try is worth it; None while nothing is known."""
+        return self._board.pace.p95(pace_name(target, self._ticket.streaming))
+
+    def chance(self) -> float:
+        """A number from 0 to 1."""
+        return self._board.chance.random()
+
+
+def metered(ticket: Ticket) -> bool:
+    """Whether Google counts the call in the windows of a model."""
+    return ticket.asked is not None and ticket.match is not None and ticket.match.generating
+
+
+def pace_name(target: Target, streaming: Streaming) -> str:
+    """Tries that are alike in how soon they show a first byte."""
+    return f"{target.model}@{target.project}/{'unary' if streaming is Streaming.NONE else 'stream'}"
+
+
+def _seconds(at: int, now: int) -> float:
+    return math.inf if at >= NEVER else (at - now) / _SECOND
+
+
+def _nothing() -> None:
+    """Nobody waits yet."""

@@ -1,0 +1,78 @@
+"""What a client is told when no way is left: which targets there were, what bars each, and when room comes."""
+
+from __future__ import annotations
+
+import math
+
+from gemgate.core.errors import Refused
+from gemgate.core.health import Standing
+from gemgate.core.pursuit import End
+from gemgate.core.routing import Target
+from gemgate.gateway.ticket import Ticket
+
+MOST_NAMED = 6  # targets named in a sentence
+
+_BARS = {
+    "queue": "calls wait in line for it",
+    "breaker": "it is failing",
+    "probing": "it was failing and is being tried",
+    "closed": "it is closed to us",
+    "quota:rpm": "its requests per minute are used up",
+    "quota:tpm": "its input tokens per minute are used up",
+    "quota:rpd": "its requests of the day are used up",
+    "quota:tpd": "its input tokens of the day are used up",
+    "quota:spend": "the spending limit of its billing account is used up",
+}
+
+
+def no_way(end: End, ticket: Ticket) -> Refused:
+    """The refusal for the end of a pursuit without an answer to give."""
+    wait = end.retry_after
+    never = wait is None or math.isinf(wait)
+    asked = ticket.asked.model if ticket.asked is not None else ""
+    story = _story(end.standings)
+    if end.reason == "no_room":
+        hint = "Wait as long as Retry-After says, or add a project or a fallback model to the route."
+        if never:
+            hint = "Waiting does not help: give the project quota for this model, or use another model or project."
+        return Refused(
+            429,
+            "NO_ROOM",
+            f"No allowed target of {asked or 'this call'} has room within the call's patience: {story}.",
+            hint=hint,
+            retry_after=0.0 if never or wait is None else wait,
+            retryable=not never,
+        )
+    return Refused(
+        503,
+        "NO_TARGET",
+        f"No allowed target of {asked or 'this call'} can be tried within the call's patience: {story}.",
+        hint="`gemgate route` shows every target and what bars it."
+        if not never
+        else "Waiting does not help: see `gemgate route` for what bars each target.",
+        retry_after=0.0 if never or wait is None else wait,
+        retryable=not never,
+    )
+
+
+def _story(standings: tuple[tuple[Target, Standing], ...]) -> str:
+    parts = [_one(target, standing) for target, standing in standings[:MOST_NAMED]]
+    if len(standings) > MOST_NAMED:
+        parts.append(f"and {len(standings) - MOST_NAMED} more")
+    return "; ".join(parts) or "there is none"
+
+
+def _one(target: Target, standing: Standing) -> str:
+    bar = _BARS.get(standing.why, "it was tried")
+    when = "" if standing.at <= 0 else f", open again in {_span(standing.at)}"
+    return f"{target.model or 'any model'} on project {target.project}: {bar}{when}"
+
+
+def _span(seconds: float) -> str:
+    if math.isinf(seconds):
+        return "no foreseeable time"
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 1 else "less than a second"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

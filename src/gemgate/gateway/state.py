@@ -1,0 +1,117 @@
+"""The gateway's state of quota, health and waiting: kept once a second for others to read, restored at the start.
+
+Laws:
+
+- what is read from the record at the start makes the windows as full as they were: tries whose rows are settled
+  with the tokens they had, tries still open with their estimate;
+- a restart that cannot read the record starts with empty windows and says so; the first refusals then teach;
+- keeping is one short transaction, seldom made while nothing changes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import msgspec
+
+from gemgate.core import pacific
+from gemgate.core.errors import Refused
+from gemgate.core.health import Change, State
+from gemgate.core.quota import Bucket, Used, Window
+from gemgate.gateway.desk import Desk
+from gemgate.store import quotas, uses
+
+log = logging.getLogger("gemgate.gateway")
+
+PERIOD = 1.0  # seconds of real time
+QUIET = 5  # periods without a change after which the state is kept all the same, so that it does not look old
+RECENT = 602 * 1_000_000  # µs: the longest rolling window, money's, with its margin
+
+
+async def restore(desk: Desk) -> None:
+    """Fill windows and breakers from the record."""
+    if not desk.snapshot.routed:
+        return
+    now = desk.clock.now()
+    board, family = desk.board, desk.snapshot.catalog.family
+    midnight = pacific.midnight(pacific.day_of(now))
+    try:
+        windows, states, spent = await desk.db.run(
+            lambda conn: (
+                quotas.windows(conn)[0],
+                quotas.breakers(conn)[0],
+                uses.used(conn, now - RECENT, midnight),
+            )
+        )
+    except Refused as refused:
+        log.warning("quota windows start empty, the record cannot be read: %s", refused.message)
+        return
+    used = [
+        Used(Bucket(row.project, family(row.model)), row.sent_at, row.requests, row.tokens, row.nano)
+        for row in spent
+    ]
+    board.quota.restore(windows, used, now)
+    board.health.restore(states, now)
+
+
+async def keep(desk: Desk) -> None:
+    """Keep the state once a second, for as long as the gateway runs."""
+    keeper = Keeper(desk)
+    while True:
+        await asyncio.sleep(PERIOD)
+        await keeper.turn()
+
+
+async def keep_now(desk: Desk) -> None:
+    """Keep the state once more, at the end."""
+    await Keeper(desk).turn()
+
+
+class Keeper:
+    """Writes what changed since the last turn."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._windows: dict[tuple[str, str, str], Window] = {}
+        self._states: list[State] = []
+        self._body = b""
+        self._quiet = 0
+
+    async def turn(self) -> None:
+        """One snapshot. A store that is down keeps the last one, whose ``as_of`` says how old it is."""
+        desk, board = self._desk, self._desk.board
+        if not desk.snapshot.routed:
+            return
+        now = desk.clock.now()
+        windows = {(row.project, row.family, row.window): row for row in board.quota.windows(now)}
+        fresh = [row for key, row in windows.items() if self._windows.get(key) != row]
+        states = board.health.states(now)
+        body = self._queue()
+        changes: list[Change] = board.changes
+        if not fresh and not changes and states == self._states and body == self._body:
+            self._quiet += 1
+            if self._quiet < QUIET:
+                return
+        self._quiet = 0
+        board.changes = []
+
+        snapshot = quotas.Snapshot(fresh, states, changes, body, desk.boot, now)
+        try:
+            await desk.db.run(lambda conn: quotas.keep(conn, snapshot))
+        except Refused:
+            board.changes = changes + board.changes
+            return
+        self._windows, self._states, self._body = windows, states, body
+
+    def _queue(self) -> bytes:
+        """Who waits, for what, at which place, and how long it may take."""
+        waiting = self._desk.waiting
+        return msgspec.json.encode(
+            {
+                "waiting": len(waiting.waiters),
+                "line": waiting.shown(),
+                "under_way": self._desk.under_way,
+                "may_hedge": self._desk.board.allowance.enough,
+            }
+        )
