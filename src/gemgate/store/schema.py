@@ -335,3 +335,25 @@ gateway_states = Table(
     _big("as_of"),
     Column("body", Text, nullable=False),
 )
+
+# Sums of tries by five minutes of their sending, and how far in the record they go (``store.uses``).
+use_slots = Table(
+    "use_slots",
+    metadata,
+    Column("slot", BigInteger, primary_key=True, autoincrement=False),
+    Column("project_id", Integer, ForeignKey("projects.id"), primary_key=True, autoincrement=False),
+    Column("model_id", Integer, ForeignKey("models.id"), primary_key=True, autoincrement=False),
+    _big("requests"),
+    _big("tokens"),
+    # The lowest of these tries' seq.
+    _big("first_seq"),
+    sqlite_with_rowid=False,
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(40), primary_key=True),
+    _big("seq"),
+    sqlite_with_rowid=False,
+)

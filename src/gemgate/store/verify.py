@@ -69,6 +69,23 @@ FROM (SELECT * FROM attempts WHERE seq > ? ORDER BY seq LIMIT ?) AS a
 LEFT JOIN calls AS c ON c.seq = a.call_seq
 ORDER BY a.seq
 """
+# A race's tries are of one call like any other: each number once, and the answer given is that of one of them.
+_TRIES: Final = """
+SELECT c.call_id, count(*) = count(DISTINCT a.number), min(a.number) > 0, NOT max(a.hedge AND a.number = 1),
+       c.answered = 0 OR sum(a.number = c.answered), min(a.waited) >= 0,
+       c.answered = 0 OR c.project_id IS max(CASE WHEN a.number = c.answered THEN a.project_id END)
+FROM (SELECT * FROM calls WHERE seq > ? AND seq <= ?) AS c
+JOIN attempts AS a ON a.call_seq = c.seq
+GROUP BY c.seq
+"""
+_TRIES_SAY: Final = (
+    "has two tries of one number",
+    "has a try without a number",
+    "has a race's second try that is its first",
+    "was answered by a try that it has not",
+    "waited for less than no time",
+    "was answered by another project than that of its answering try",
+)
 _ODD: Final = """
 SELECT c.seq, c.call_id FROM calls AS c WHERE c.seq > ? AND c.seq <= ? AND (
     c.seq <= 0 OR c.duration < 0 OR c.waited < 0 OR c.received_at <= 0 OR c.received_at > ?
@@ -101,7 +118,7 @@ def _all(conn: sqlite3.Connection, data: Path | None, now: int) -> Iterator[Find
     yield from _links(conn)
     yield from _sums(conn)
     yield from _money(conn)
-    yield from _times(conn, now)
+    yield from _calls(conn, now)
     yield from _left_open(conn, data)
     if data is not None:
         yield from _spilled(data)
@@ -244,14 +261,20 @@ def _details(conn: sqlite3.Connection, low: int, high: int) -> dict[int, tuple[D
     return found
 
 
-def _times(conn: sqlite3.Connection, now: int) -> Iterator[Finding]:
+def _calls(conn: sqlite3.Connection, now: int) -> Iterator[Finding]:
+    """Each call's times and tries can be."""
     top = conn.execute("SELECT ifnull(max(seq), 0) FROM calls").fetchone()[0]
     low = conn.execute("SELECT ifnull(min(seq), 1) - 1 FROM calls").fetchone()[0]
     while low < top:
         with reading(conn):
             rows = conn.execute(_ODD, (low, low + _CHUNK, now + _DAY)).fetchall()
+            tries = conn.execute(_TRIES, (low, low + _CHUNK)).fetchall()
         for _, call_id in rows:
             yield Finding("time", _name(call_id), "its times or its number cannot be")
+        for call_id, *holds in tries:
+            for held, what in zip(holds, _TRIES_SAY, strict=True):
+                if not held:
+                    yield Finding("try", _name(call_id), what)
         low += _CHUNK
 
 

@@ -1,4 +1,4 @@
-"""Routes, reasons of choice, waiting and hedging on calls and tries; affinities; the state of quota and health.
+"""Routes, reasons of choice, waiting and hedging on calls and tries; affinities; quota and health.
 
 Columns are added in place, so a large file takes no longer than a small one. A frozen copy, as the first step.
 """
@@ -48,6 +48,13 @@ def upgrade() -> None:
         Column("boot_id", Integer, ForeignKey("boots.id"), primary_key=True, autoincrement=False),
         _big("as_of"),
         Column("body", Text, nullable=False),
+    )
+    _use_slots()
+    op.create_table(
+        "marks",
+        Column("name", String(40), primary_key=True),
+        _big("seq"),
+        sqlite_with_rowid=False,
     )
     op.execute("DROP VIEW call_log")
     op.execute(CALL_LOG)
@@ -123,6 +130,19 @@ def _breaker_changes() -> None:
     )
     op.create_index(op.f("ix_breaker_changes_at"), "breaker_changes", ["at"])
     op.create_index(op.f("ix_breaker_changes_scope_name_seq"), "breaker_changes", ["scope", "name", "seq"])
+
+
+def _use_slots() -> None:
+    op.create_table(
+        "use_slots",
+        Column("slot", BigInteger, primary_key=True, autoincrement=False),
+        Column("project_id", Integer, ForeignKey("projects.id"), primary_key=True, autoincrement=False),
+        Column("model_id", Integer, ForeignKey("models.id"), primary_key=True, autoincrement=False),
+        _big("requests"),
+        _big("tokens"),
+        _big("first_seq"),
+        sqlite_with_rowid=False,
+    )
 
 
 # For people who open the file with any SQLite tool. Nothing of gemgate reads it.

@@ -1,0 +1,206 @@
+"""What was used of Google's windows, asked of the record when a gateway starts.
+
+Laws:
+
+- a try counts when its method is metered and it may have reached Google, whatever came of it: refused ones may
+  count too. Its tokens are those on its row, or of its intent while it is open;
+- sums of five minutes (``use_slots``) are made beside the traffic by ``advance``, by the tries' commit order: no
+  try is summed twice and none is left out. ``marks`` says how far it came; what lies behind is read from the rows;
+- every answer about the last 26 hours is exact at every position of the mark, which only makes it quicker.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import msgspec
+
+from gemgate.dialects.gemini.methods import GENERATING
+
+SLOT: Final = 300_000_000
+"""The span of one sum in µs. Midnight in California falls on the bound of two."""
+FINE: Final = 100_000
+"""The span in µs within which ``used`` takes tries together."""
+UNSENT: Final = ("connect", "connect_timeout", "tls")
+"""Reasons of tries that never reached Google."""
+_KEPT: Final = 26 * 3_600_000_000  # the longest day has 25 hours
+_LEAD: Final = 900_000_000  # no try is sent later than this after its call came
+_NEVER: Final = 2**63 - 1
+
+_COUNTED: Final = """
+a.project_id IS NOT NULL AND a.model_id IS NOT NULL
+AND c.method_id IN (SELECT id FROM methods WHERE name IN (SELECT value FROM json_each(:methods)))
+AND ifnull(a.reason_id, 0) NOT IN (SELECT id FROM reasons WHERE name IN (SELECT value FROM json_each(:unsent)))
+"""
+# CROSS JOIN holds SQLite to the order: the range of tries first, each one's call by its key.
+_ADVANCE: Final = f"""
+INSERT INTO use_slots(slot, project_id, model_id, requests, tokens, first_seq)
+SELECT a.sent_at / {SLOT} * {SLOT}, a.project_id, a.model_id, count(*), sum(a.input), min(a.seq)
+FROM attempts AS a CROSS JOIN calls AS c ON c.seq = a.call_seq
+WHERE a.seq > :low AND a.seq <= :high AND {_COUNTED}
+GROUP BY 1, 2, 3
+ON CONFLICT(slot, project_id, model_id) DO UPDATE SET
+    requests = requests + excluded.requests, tokens = tokens + excluded.tokens,
+    first_seq = min(first_seq, excluded.first_seq)
+"""  # noqa: S608 - our own numbers
+_RAW: Final = f"""
+SELECT a.project_id, a.model_id, max(a.sent_at), count(*), sum(a.input), ifnull(sum(a.billed_nano), 0)
+FROM attempts AS a CROSS JOIN calls AS c ON c.seq = a.call_seq
+WHERE a.seq > :low AND a.sent_at >= :since AND a.sent_at < :until AND {_COUNTED}
+GROUP BY a.project_id, a.model_id, a.sent_at / :fine
+"""  # noqa: S608
+_OPEN: Final = """
+SELECT o.project_id, o.model_id, o.sent_at, 1, o.input_estimate, 0 FROM open_calls AS o
+WHERE o.sent_at >= :since AND o.sent_at < :until AND o.project_id IS NOT NULL AND o.model_id IS NOT NULL
+AND o.method_id IN (SELECT id FROM methods WHERE name IN (SELECT value FROM json_each(:methods)))
+"""
+_SLOTS: Final = """
+SELECT project_id, model_id, max(slot), sum(requests), sum(tokens), 0 FROM use_slots
+WHERE slot >= :since AND slot < :until GROUP BY project_id, model_id
+"""
+_Row = tuple[int, int, int, int, int, int]
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Tries of one model on one project: the last one's time (UTC µs), how many, input tokens, billed money."""
+
+    project: str
+    model: str
+    sent_at: int
+    requests: int
+    tokens: int
+    nano: int
+
+
+def used(conn: sqlite3.Connection, since: int, methods: Collection[str] = GENERATING) -> list[Spent]:
+    """The tries sent at ``since`` (UTC µs) or later, those within a tenth of a second taken together."""
+    rows = [*_raw(conn, (since, _NEVER), FINE, methods), *_open(conn, (since, _NEVER), methods)]
+    return sorted(_named(conn, rows), key=lambda one: one.sent_at)
+
+
+def days(
+    conn: sqlite3.Connection, since: int, until: int, methods: Collection[str] = GENERATING
+) -> list[Spent]:
+    """The tries sent from ``since`` and before ``until`` (UTC µs): one row for each project and model.
+
+    Quick where both are on the bound of a slot. Money is left out (0): no window of it is that long.
+    """
+    first, last = -(-since // SLOT) * SLOT, until // SLOT * SLOT
+    if first >= last:
+        rows = list(_raw(conn, (since, until), _NEVER, methods))
+    else:
+        rows = conn.execute(_SLOTS, {"since": first, "until": last}).fetchall()
+        rows += _raw(conn, (first, last), _NEVER, methods, low=_mark(conn))
+        if since < first:
+            rows += _raw(conn, (since, first), _NEVER, methods)
+        if last < until:
+            rows += _raw(conn, (last, until), _NEVER, methods)
+    rows += _open(conn, (since, until), methods)
+    sums: dict[tuple[str, str], Spent] = {}
+    for one in _named(conn, rows):
+        key = (one.project, one.model)
+        have = sums.get(key, Spent(*key, one.sent_at, 0, 0, 0))
+        sums[key] = Spent(
+            *key, max(have.sent_at, one.sent_at), have.requests + one.requests, have.tokens + one.tokens, 0
+        )
+    return list(sums.values())
+
+
+def since_midnight(
+    conn: sqlite3.Connection, midnight: int, recent: int, methods: Collection[str] = GENERATING
+) -> list[Spent]:
+    """All use since ``midnight``, as fine as ``used`` tells it since ``recent`` or a little earlier (UTC µs).
+
+    Each try belongs to one row. Where ``recent`` lies before midnight, what was sent in between comes too.
+    """
+    fine = recent // SLOT * SLOT
+    coarse = days(conn, midnight, fine, methods) if midnight < fine else []
+    return coarse + used(conn, fine, methods)
+
+
+def advance(
+    conn: sqlite3.Connection, now: int, most: int = 2_000, methods: Collection[str] = GENERATING
+) -> bool:
+    """Sum up to ``most`` further tries; True when more are left. ``now`` is UTC µs.
+
+    Takes about 2 µs a try. Needs the caller's transaction.
+    """
+    low = _mark(conn)
+    if low is None:
+        low = _before(conn, now - _KEPT)
+    top = conn.execute("SELECT ifnull(max(seq), 0) FROM attempts").fetchone()[0]
+    high = min(top, low + most)
+    if high > low:
+        conn.execute(_ADVANCE, {"low": low, "high": high, **_lists(methods)})
+        conn.execute(
+            "INSERT INTO marks(name, seq) VALUES('use_slots', ?)"
+            " ON CONFLICT(name) DO UPDATE SET seq = excluded.seq",
+            (high,),
+        )
+    conn.execute("DELETE FROM use_slots WHERE slot < ?", (now - _KEPT,))
+    return bool(high < top)
+
+
+def _mark(conn: sqlite3.Connection) -> int | None:
+    """The last try that is in the sums, None before the first."""
+    row = conn.execute("SELECT seq FROM marks WHERE name = 'use_slots'").fetchone()
+    return None if row is None else int(row[0])
+
+
+def _before(conn: sqlite3.Connection, at: int) -> int:
+    """A ``seq`` that is below those of all tries of calls received at ``at`` or later."""
+    call = conn.execute("SELECT min(seq) FROM calls WHERE received_at >= ?", (at,)).fetchone()[0]
+    if call is None:
+        return int(conn.execute("SELECT ifnull(max(seq), 0) FROM attempts").fetchone()[0])
+    row = conn.execute(
+        "SELECT seq FROM attempts WHERE call_seq >= ? ORDER BY call_seq, number LIMIT 1", (call,)
+    ).fetchone()
+    return int(row[0]) - 1 if row is not None else 0
+
+
+def _raw(
+    conn: sqlite3.Connection,
+    span: tuple[int, int],
+    fine: int,
+    methods: Collection[str],
+    low: int | None = None,
+) -> Iterator[_Row]:
+    """Settled tries of the span, grouped by ``fine`` µs, from the rows after ``low`` or all that may matter."""
+    since, until = span
+    if low is None:
+        low = _low(conn, since)
+    yield from conn.execute(
+        _RAW, {"low": low, "since": since, "until": until, "fine": fine, **_lists(methods)}
+    )
+
+
+def _low(conn: sqlite3.Connection, since: int) -> int:
+    """A ``seq`` that is below those of all tries sent at ``since`` or later."""
+    mark = _mark(conn)
+    if mark is None:
+        return _before(conn, since - _LEAD)
+    first = conn.execute(
+        "SELECT min(first_seq) FROM use_slots WHERE slot >= ?", (since // SLOT * SLOT,)
+    ).fetchone()[0]
+    return mark if first is None else min(mark, int(first) - 1)
+
+
+def _open(conn: sqlite3.Connection, span: tuple[int, int], methods: Collection[str]) -> Iterator[_Row]:
+    """Tries under way, with their estimates."""
+    yield from conn.execute(_OPEN, {"since": span[0], "until": span[1], **_lists(methods)})
+
+
+def _lists(methods: Collection[str]) -> dict[str, str]:
+    return {
+        "methods": msgspec.json.encode(sorted(methods)).decode(),
+        "unsent": msgspec.json.encode(UNSENT).decode(),
+    }
+
+
+def _named(conn: sqlite3.Connection, rows: list[_Row]) -> Iterator[Spent]:
+    projects = dict(conn.execute("SELECT id, name FROM projects"))
+    models = dict(conn.execute("SELECT id, name FROM models"))
+    for project, model, *values in rows:
+        yield Spent(projects[project], models[model], *values)
