@@ -40,6 +40,29 @@ def test_the_example_uncommented_names_every_setting_with_its_default() -> None:
         assert row.kind.read(value) == row.default, row.key
 
 
+def test_the_tables_of_the_example_can_be_uncommented(tmp_path: Path) -> None:
+    text = example()
+    tables = text[text.index("# [[project]]") : text.index("\n\n# [gateway]")]
+    lines = [re.sub("^# ", "", line) for line in tables.splitlines() if not re.match("# [A-Z]", line)]
+    (tmp_path / "gemini.key").write_text("AIzaExample", "utf-8")
+    path = tmp_path / "gemgate.toml"
+    path.write_text("\n".join(lines), "utf-8")
+    settings = load(path, {}, {})
+    assert [one.name for one in settings.projects] == ["my-project"]
+    assert settings.projects[0].spend == 10
+    assert [one.name for one in settings.routes] == ["fast"]
+
+
+def test_the_examples_of_the_page_hold(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", markdown(), re.DOTALL)
+    (tmp_path / "free.key").write_text("AIzaExample", "utf-8")
+    path = tmp_path / "gemgate.toml"
+    path.write_text("\n".join([*blocks, "[[project]]", 'name = "paid"', 'key = "x"']), "utf-8")
+    settings = load(path, {}, {})
+    assert [one.name for one in settings.projects] == ["free", "paid"]
+    assert [one.name for one in settings.routes] == ["fast", "shared"]
+
+
 def test_parts_of_two_supervisors_share_the_file(tmp_path: Path) -> None:
     write_running(tmp_path, {"gateway": {"url": "http://127.0.0.1:1"}, "pid": 1})
     write_running(tmp_path, {"console": {"url": "http://127.0.0.1:2"}})

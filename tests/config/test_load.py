@@ -61,9 +61,11 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "a time": "250 ms",
         "an http": "http://127.0.0.1:9/base/",
         "a whole": "7",
+        "a share": "0.25",
         "the path": str(tmp_path / "some.pem"),
     }
     words = {"upstream.credentials": "client", "record.durability": "power", "record.when_down": "refuse"}
+    words["routing.signatures"] = "refuse"
     env = {
         row.env: words.get(row.key)
         or next(text for start, text in texts.items() if row.kind.expected.startswith(start))
@@ -81,6 +83,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     assert settings.upstream.max_connections == 7
     assert settings.prices.file == tmp_path / "some.pem"
     assert settings.record.durability == "power"
+    assert (settings.routing.hedge_allowance, settings.routing.signatures) == (0.25, "refuse")
 
 
 def test_two_projects_with_several_keys_from_text_and_files(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ from gemgate import __version__
 from gemgate.app import ports
 from gemgate.config import Settings
 from gemgate.config.book import load_book
+from gemgate.config.fitness import cautions
 from gemgate.config.running import url_of
+from gemgate.core.catalog import Catalog
 from gemgate.core.pricing import BadBook
 
 _NAME = re.compile(r"[\w.-]+")
@@ -115,7 +117,7 @@ def addresses(settings: Settings) -> list[Finding]:
     for name, part in (("gateway", settings.gateway), ("console", settings.console)):
         url = url_of(settings.data, name)
         # A killed supervisor leaves run.json behind: only a port that answers counts.
-        if url and _answers(url):
+        if url and answers(url):
             found.append(Finding(Level.OK, "ports", f"{name} runs at {url}"))
         elif not part.port:
             found.append(Finding(Level.OK, "ports", f"{name} will pick a free port"))
@@ -134,7 +136,19 @@ def prices(settings: Settings) -> list[Finding]:
     return [Finding(Level.OK, "prices", f"price book as of {book.as_of}")]
 
 
-def _answers(url: str) -> bool:
+def routes(settings: Settings) -> list[Finding]:
+    """What the catalog of models says about routes and limits; nothing where neither is configured."""
+    catalog = Catalog.load()
+    found = [Finding(Level.WARN, "routes", one.text, one.remedy) for one in cautions(settings, catalog)]
+    count = len(settings.routes)
+    if count and not found:
+        named = f"{count} {'route' if count == 1 else 'routes'}, models as known on {catalog.as_of}"
+        found.append(Finding(Level.OK, "routes", named))
+    return found
+
+
+def answers(url: str) -> bool:
+    """Whether something listens at this address."""
     parts = urlsplit(url)
     try:
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2.0):

@@ -46,6 +46,7 @@ def _findings(config: Path | None, data: Path | None) -> list[Finding]:
     return [
         *found,
         *checks.configuration(settings),
+        *checks.routes(settings),
         *checks.disk(settings.data),
         *database.look(settings.database),
         *checks.prices(settings),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gemgate.config.kinds import SPAN
+from gemgate.config.limits import LIMITS
 from gemgate.config.projects import DEFAULT_PROJECT, KEY_VARIABLES, PROJECT
+from gemgate.config.routes import ROUTE, TARGET, WHEN
 from gemgate.config.settings import SECTIONS, SETTINGS, Setting
+from gemgate.config.tables import Field
 
 _UNITS = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
 
@@ -20,9 +24,9 @@ def shown(row: Setting) -> str:
     if row.kind.expected.startswith("a size") and isinstance(value, int):
         unit = next(((size, name) for size, name in _UNITS if value % size == 0), (1, "B"))
         return f'"{value // unit[0]} {unit[1]}"'
-    if isinstance(value, float):
+    if isinstance(value, float) and row.kind is SPAN:
         return f'"{value:g} s"'
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(f'"{item}"' for item in value) + "]"
@@ -50,7 +54,11 @@ def markdown() -> str:
                     f"| `{row.name}` | `{row.env}` | {row.kind.expected} | {default} | {row.sentence} |"
                 )
         lines.append("")
-    lines += [
+    return "\n".join([*lines, *_projects(), *_routes()]) + "\n"
+
+
+def _projects() -> list[str]:
+    return [
         "## [[project]]",
         "",
         "One table for each Google project. Give its keys in one way: `key`, `keys`, `key_file` or",
@@ -59,14 +67,82 @@ def markdown() -> str:
         "that of Google's SDKs.",
         "",
         *_HEAD,
+        *(
+            f"| `{field.name}` | {f'`{field.env}`' if field.env else ''} | {field.kind.expected} "
+            f"| {f'`{field.default}`' if field.default else 'none'} | {field.sentence} |"
+            for field in PROJECT
+        ),
+        "",
+        "`limits` is a table by model, in which `*` stands for every other model. What it does not name is as",
+        "Google's tier has it, or as Google's refusals teach. 0 means none at all.",
+        "",
+        *_example(_PROJECT_LIMITS),
+        "",
+        *_fields(LIMITS),
+        "",
     ]
-    for field in PROJECT:
-        env = f"`{field.env}`" if field.env else ""
-        default = f"`{field.default}`" if field.default else "none"
-        lines.append(f"| `{field.name}` | {env} | {field.kind.expected} | {default} | {field.sentence} |")
-    return "\n".join(lines) + "\n"
 
 
+def _routes() -> list[str]:
+    return [
+        "## [[route]]",
+        "",
+        "A route is a name that clients use as a model, and the targets behind it. One that is named like a",
+        "model takes the place of that model's own way. A target is `model` (on every project) or",
+        "`model@project`, or a table `[[route.target]]` where it needs more.",
+        "",
+        *_example(_ROUTE),
+        "",
+        *_fields(ROUTE),
+        "",
+        "The keys of `[[route.target]]`:",
+        "",
+        *_fields(TARGET),
+        "",
+        "The keys of `when`, for a route or one of its targets:",
+        "",
+        *_fields(WHEN),
+    ]
+
+
+def _fields(fields: tuple[Field, ...]) -> list[str]:
+    rows = [
+        f"| `{one.name}` | {one.kind.expected} | {f'`{one.default}`' if one.default else 'none'} | {one.sentence} |"
+        for one in fields
+    ]
+    return ["| key | value | default | |", "|---|---|---|---|", *rows]
+
+
+def _example(lines: tuple[str, ...]) -> list[str]:
+    return ["```toml", *lines, "```"]
+
+
+_PROJECT_LIMITS = (
+    "[[project]]",
+    'name = "free"',
+    'tier = "free"',
+    'key_file = "free.key"',
+    'limits = { "gemini-2.5-flash" = { rpm = 10, tpm = 250000, rpd = 500 }, "*" = { rpm = 5 } }',
+)
+_ROUTE = (
+    "[[route]]",
+    'name = "fast"',
+    'targets = ["gemini-2.5-flash", "gemini-2.5-flash-lite@free"]',
+    'patience = "10 s"',
+    "",
+    "[[route]]",
+    'name = "shared"',
+    'balance = "weighted"',
+    "",
+    "[[route.target]]",
+    'model = "gemini-2.5-flash"',
+    "weight = 3",
+    "",
+    "[[route.target]]",
+    'model = "gemini-2.5-pro"',
+    'projects = ["paid"]',
+    "when = { tools = true }",
+)
 _HEAD = ("| key | environment | value | default | |", "|---|---|---|---|---|")
 
 
@@ -83,7 +159,18 @@ def example() -> str:
         '# name = "my-project"',
         '# tier = "tier1"                # free, tier1, tier2 or tier3',
         '# key_file = "gemini.key"       # or key = "…", or several: keys = ["…"], key_files = ["…"]',
-        '# billing_account = ""',
+        '# billing_account = "my-billing" # projects that share one share its spending limit',
+        "# spend = 10                    # most dollars in 10 minutes; without it, the tier's",
+        '# limits = { "gemini-2.5-flash" = { rpm = 10, tpm = 250000, rpd = 500 }, "*" = { rpm = 5 } }',
+        "",
+        "# A name that clients use as a model, and the targets behind it: model, or model@project.",
+        "# [[route]]",
+        '# name = "fast"',
+        '# targets = ["gemini-2.5-flash", "gemini-2.5-flash-lite@my-project"]',
+        '# balance = "ordered"           # or "weighted", with a weight for each [[route.target]]',
+        "# fallback = true               # false: only the first target, whatever happens to it",
+        '# patience = "30 s"',
+        '# when = { methods = ["generate"], media = ["image"] }',
     ]
     for section in ["", *SECTIONS]:
         # Keys without a section must stand above the first table; TOML would give them to it otherwise.

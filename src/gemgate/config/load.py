@@ -14,9 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from gemgate.config.faults import ConfigError, Fault, kind_of, unknown
+from gemgate.config.fitness import compare
 from gemgate.config.kinds import Unfit
 from gemgate.config.projects import PROJECT, read_projects
-from gemgate.config.settings import SECTIONS, SETTINGS, Setting, Settings
+from gemgate.config.routes import read_routes
+from gemgate.config.settings import SECTIONS, SETTINGS, Project, Setting, Settings
+from gemgate.core.catalog import Catalog
+from gemgate.core.routes import Route
 
 FILE_NAME = "gemgate.toml"
 
@@ -41,12 +45,18 @@ def load(config_file: Path | None, env: Mapping[str, str], overrides: Mapping[st
     _take_environment(env, values, faults)
     _take_overrides(overrides, values, faults)
     projects = read_projects(document.get("project"), folder, env, faults.append)
+    routes = _routes(document.get("route"), projects, values["routing.fallback"], faults)
     sections = {
         section: shape(**{row.name: values[row.key] for row in SETTINGS if row.section == section})
         for section, shape in SECTIONS.items()
     }
     settings = Settings(
-        data=values["data"], demo=values["demo"], projects=projects, source=source, **sections
+        data=values["data"],
+        demo=values["demo"],
+        projects=projects,
+        routes=routes,
+        source=source,
+        **sections,
     )
     _check(settings, faults)
     if faults:
@@ -103,7 +113,7 @@ def _take(row: Setting, value: object, where: str, values: dict[str, Any], fault
 def _take_file(document: dict[str, Any], folder: Path, values: dict[str, Any], faults: list[Fault]) -> None:
     rows = {row.key: row for row in SETTINGS}
     for name, content in document.items():
-        if name == "project":
+        if name in ("project", "route"):
             continue
         if name in SECTIONS and not isinstance(content, dict):
             faults.append(Fault(name, "a table", kind_of(content), f"Write [{name}] and its keys below."))
@@ -114,7 +124,7 @@ def _take_file(document: dict[str, Any], folder: Path, values: dict[str, Any], f
         for key, value in pairs.items():
             row = rows.get(key)
             if row is None:
-                faults.append(unknown(key, [*rows, "project"]))
+                faults.append(unknown(key, [*rows, "project", "route"]))
                 continue
             _take(row, value, key, values, faults)
             if isinstance(values[key], Path) and values[key] != row.default:
@@ -133,6 +143,18 @@ def _take_environment(env: Mapping[str, str], values: dict[str, Any], faults: li
             faults.append(unknown(name, [*rows, *sorted(_ELSEWHERE)]))
         else:
             _take(row, row.kind.native(text), name, values, faults)
+
+
+def _routes(
+    tables: object, projects: tuple[Project, ...], fallback: bool, faults: list[Fault]
+) -> tuple[Route, ...]:
+    """The routes of the file, held against the catalog of models; without need the catalog is not read."""
+    if tables is None and not any(project.limits for project in projects):
+        return ()
+    catalog = Catalog.load()
+    routes = read_routes(tables, projects, fallback, catalog, faults.append)
+    compare(projects, routes, catalog, faults.append)
+    return routes
 
 
 def _take_overrides(overrides: Mapping[str, object], values: dict[str, Any], faults: list[Fault]) -> None:
@@ -164,6 +186,11 @@ def _check(settings: Settings, faults: list[Fault]) -> None:
     if settings.demo and settings.upstream.credentials == "client":
         remedy = "Leave demo out: the simulator never gets a client's own key."
         faults.append(Fault("demo", 'false beside upstream.credentials = "client"', "true", remedy))
+    routing = settings.routing
+    if routing.patience > routing.max_patience:
+        remedy = "Raise routing.max_patience, or lower routing.patience."
+        got = "a longer one"
+        faults.append(Fault("routing.patience", "at most routing.max_patience", got, remedy))
     files = {
         "gateway.tls_cert": gateway.tls_cert,
         "gateway.tls_key": gateway.tls_key,

@@ -6,13 +6,15 @@ order in which Google's SDKs look at them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from gemgate.config.faults import Fault, kind_of, unknown
-from gemgate.config.kinds import NAMES, TEXT, Kind, Unfit, choice
+from gemgate.config.faults import Fault, kind_of, masked
+from gemgate.config.kinds import DOLLARS, NAMES, TEXT, Kind, Unfit, choice
+from gemgate.config.limits import read_models
 from gemgate.config.settings import TIERS, Project, Secret
+from gemgate.config.tables import Field, Report, known_only, read_fields, read_tables
 
 KEY_VARIABLES = ("GOOGLE_API_KEY", "GEMINI_API_KEY")
 """Environment variables of the default project's keys; each may be NAME_FILE instead, the path of a file."""
@@ -21,22 +23,21 @@ DEFAULT_PROJECT = "default"
 
 _TIER = choice(*TIERS)
 
-_Report = Callable[[Fault], None]
 
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One key of a ``[[project]]`` table. ``env`` is the variable that sets it for the default project."""
-
-    name: str
-    kind: Kind
-    default: str
-    sentence: str
-    env: str = ""
+def _name(value: object) -> str:
+    text = str(TEXT.read(value))
+    if re.search(r"[@/,\s]", text):
+        raise Unfit("Leave @, /, commas and blanks out: targets are written model@project.")
+    return text
 
 
 PROJECT: tuple[Field, ...] = (
-    Field("name", TEXT, "", "Name of the project in records and reports. Required, unique."),
+    Field(
+        "name",
+        Kind("a name without @, /, commas and blanks", _name, str),
+        "",
+        "Name of the project in records and reports. Required, unique.",
+    ),
     Field("tier", _TIER, "tier1", "Google's usage tier; free is billed 0.", "GEMGATE_PROJECT_TIER"),
     Field("keys", NAMES, "[]", "API keys of the project; key takes a single one."),
     Field("key_files", NAMES, "[]", "Files with one API key each; key_file takes a single one."),
@@ -47,31 +48,31 @@ PROJECT: tuple[Field, ...] = (
         "Projects on one billing account share its spending limit.",
         "GEMGATE_PROJECT_BILLING_ACCOUNT",
     ),
+    Field(
+        "spend",
+        DOLLARS,
+        "",
+        "Most dollars in 10 minutes on the project's billing account; without it, the tier's.",
+    ),
 )
+"""The keys of a project that have one plain value; ``limits`` is a table of its own."""
 
-_NAMES = {"name", "tier", "key", "keys", "key_file", "key_files", "billing_account"}
+_KEYS = ("key", "keys", "key_file", "key_files")
 
 
 def read_projects(
-    tables: object, folder: Path, env: Mapping[str, str], report: _Report
+    tables: object, folder: Path, env: Mapping[str, str], report: Report
 ) -> tuple[Project, ...]:
     """All projects, the environment's first. Faults go to ``report``; ``folder`` holds relative key files."""
     found = _from_environment(env, report)
     projects = [found] if found else []
-    if tables is not None and not isinstance(tables, list):
-        report(Fault("project", "[[project]] tables", kind_of(tables), "Write [[project]], in two brackets."))
-        tables = None
-    for number, table in enumerate(tables or []):
-        where = f"project[{number}]"
-        if isinstance(table, dict):
-            projects.append(_from_table(table, where, folder, report))
-        else:
-            report(Fault(where, "a table", kind_of(table), "Write [[project]] and its keys below."))
+    for where, table in read_tables(tables, "project", report):
+        projects.append(_from_table(table, where, folder, report))
     _compare(projects, report)
     return tuple(projects)
 
 
-def secret(value: object, where: str, report: _Report) -> Secret | None:
+def secret(value: object, where: str, report: Report) -> Secret | None:
     """A key that can stand in a header, or None after a report."""
     if not isinstance(value, str) or not value.strip():
         report(Fault(where, "an API key", kind_of(value), "Put the key there, or remove the setting."))
@@ -90,7 +91,7 @@ def secret(value: object, where: str, report: _Report) -> Secret | None:
     return Secret(text)
 
 
-def _secret_in(path: Path, where: str, report: _Report) -> Secret | None:
+def _secret_in(path: Path, where: str, report: Report) -> Secret | None:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError, ValueError) as error:
@@ -101,7 +102,7 @@ def _secret_in(path: Path, where: str, report: _Report) -> Secret | None:
     return secret(text, where, report)
 
 
-def _from_environment(env: Mapping[str, str], report: _Report) -> Project | None:
+def _from_environment(env: Mapping[str, str], report: Report) -> Project | None:
     keys: list[Secret] = []
     for name in KEY_VARIABLES:
         value, file = env.get(name), env.get(name + "_FILE")
@@ -124,25 +125,25 @@ def _from_environment(env: Mapping[str, str], report: _Report) -> Project | None
     return Project(DEFAULT_PROJECT, tier, tuple(keys), account) if keys else None
 
 
-def _from_table(table: dict[str, object], where: str, folder: Path, report: _Report) -> Project:
-    for name in sorted(set(table) - _NAMES):
-        report(unknown(f"{where}.{name}", [f"{where}.{known}" for known in sorted(_NAMES)]))
-    read = {}
-    for field in PROJECT:
-        if field.name in table and not field.name.startswith("key"):
-            try:
-                read[field.name] = str(field.kind.read(table[field.name]))
-            except Unfit as remedy:
-                key = f"{where}.{field.name}"
-                report(Fault(key, field.kind.expected, kind_of(table[field.name]), str(remedy)))
+def _from_table(table: dict[str, object], where: str, folder: Path, report: Report) -> Project:
+    known_only(table, where, {"limits", *_KEYS, *(field.name for field in PROJECT)}, report)
+    plain = [field for field in PROJECT if field.name not in _KEYS]
+    read = read_fields(table, where, plain, report)
     if "name" not in table:
         report(Fault(f"{where}.name", "a name for the project", "nothing", 'Add name = "…" to this project.'))
-    keys = _keys(table, where, folder, report)
-    return Project(read.get("name", ""), read.get("tier", "tier1"), keys, read.get("billing_account", ""))
+    limits = read_models(table["limits"], f"{where}.limits", report) if "limits" in table else ()
+    return Project(
+        read.get("name", ""),
+        read.get("tier", "tier1"),
+        _keys(table, where, folder, report),
+        read.get("billing_account", ""),
+        limits,
+        read.get("spend"),
+    )
 
 
-def _keys(table: dict[str, object], where: str, folder: Path, report: _Report) -> tuple[Secret, ...]:
-    given = [name for name in ("key", "keys", "key_file", "key_files") if name in table]
+def _keys(table: dict[str, object], where: str, folder: Path, report: Report) -> tuple[Secret, ...]:
+    given = [name for name in _KEYS if name in table]
     if len(given) != 1:
         got = " and ".join(given) or "nothing"
         remedy = "Keep one of key, keys, key_file, key_files."
@@ -168,23 +169,25 @@ def _keys(table: dict[str, object], where: str, folder: Path, report: _Report) -
     return tuple(keys)
 
 
-def _compare(projects: list[Project], report: _Report) -> None:
+def _compare(projects: list[Project], report: Report) -> None:
     """Names and keys are unique: quota belongs to a project, and a key to one project."""
     names: set[str] = set()
     owners: dict[Secret, str] = {}
+    spends: dict[str, tuple[str, float]] = {}
     for project in projects:
+        where = f"project {masked(project.name)!r}"
         if project.name and project.name in names:
             remedy = "Rename one; the keys of the environment form the project default."
-            report(
-                Fault(
-                    f"project {project.name!r}", "a name of its own", "a second project of this name", remedy
-                )
-            )
+            report(Fault(where, "a name of its own", "a second project of this name", remedy))
         names.add(project.name)
         for key in project.keys:
             if key in owners:
-                remedy = f"Keep it in one place; it is also in project {owners[key]!r}."
-                report(
-                    Fault(f"project {project.name!r}", "keys of its own", "a key that is there twice", remedy)
-                )
+                remedy = f"Keep it in one place; it is also in project {masked(owners[key])!r}."
+                report(Fault(where, "keys of its own", "a key that is there twice", remedy))
             owners.setdefault(key, project.name)
+        if project.billing_account and project.spend is not None:
+            other, spend = spends.setdefault(project.billing_account, (project.name, project.spend))
+            if spend != project.spend:
+                remedy = f"Name the same amount as project {masked(other)!r}, or name it in one place."
+                got = "another amount for the same billing account"
+                report(Fault(f"{where}.spend", "one limit for a billing account", got, remedy))

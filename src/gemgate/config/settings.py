@@ -10,7 +10,23 @@ from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from gemgate.config.kinds import COUNT, FLAG, NAMES, ORIGINS, PATH, PORT, SIZE, SPAN, TEXT, URL, Kind, choice
+from gemgate.config.kinds import (
+    COUNT,
+    FLAG,
+    NAMES,
+    ORIGINS,
+    PATH,
+    PORT,
+    SHARE,
+    SIZE,
+    SPAN,
+    TEXT,
+    URL,
+    Kind,
+    choice,
+)
+from gemgate.core.quota import Limits
+from gemgate.core.routes import Route
 
 TIERS = ("free", "tier1", "tier2", "tier3")
 
@@ -122,13 +138,48 @@ class PricesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Routing:
+    """How another way is found for a call that its first target cannot take."""
+
+    enabled: bool = _of(
+        True, FLAG, "false: each call has one target and one try, and no quota window holds it back."
+    )
+    fallback: bool = _of(
+        True, FLAG, "Let another model answer when the one asked for cannot; a route may say otherwise."
+    )
+    patience: float = _of(
+        30.0, SPAN, "How long a call may look and wait for a target; nothing new begins after it."
+    )
+    max_patience: float = _of(
+        600.0, SPAN, "The most that a client may ask for with the header x-gemgate-patience (seconds)."
+    )
+    repeats: int = _of(2, COUNT, "Most repeats of a try on the same target after a passing fault.")
+    hedge: bool = _of(
+        False, FLAG, "Send a second try when the first byte is later than usual; the first answer wins."
+    )
+    hedge_allowance: float = _of(0.05, SHARE, "Share of calls that may send such a second try.")
+    signatures: str = _of(
+        "replace",
+        choice("replace", "refuse"),
+        "A conversation with thought signatures that must leave its model: replace them as Google documents, "
+        "or refuse the call.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
-    """A Google project: it owns quota, and one or more keys."""
+    """A Google project: it owns quota, and one or more keys.
+
+    ``limits`` are those that the file names, by model (``*`` for all others); ``spend`` is dollars for 10
+    minutes of its billing account. None, and what is not named: as the tier has it.
+    """
 
     name: str
     tier: str = "tier1"
     keys: tuple[Secret, ...] = ()
     billing_account: str = ""
+    limits: tuple[tuple[str, Limits], ...] = ()
+    spend: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +193,8 @@ class Settings:
     projects: tuple[Project, ...] = ()
     record: RecordSettings = RecordSettings()
     prices: PricesSettings = PricesSettings()
+    routing: Routing = Routing()
+    routes: tuple[Route, ...] = ()
     demo: bool = False
     source: Path | None = None
 
@@ -181,6 +234,7 @@ SECTIONS: dict[str, type[Any]] = {
     "gateway": Gateway,
     "console": Console,
     "upstream": Upstream,
+    "routing": Routing,
     "record": RecordSettings,
     "prices": PricesSettings,
 }
@@ -201,4 +255,4 @@ def _rows() -> tuple[Setting, ...]:
 
 
 SETTINGS: tuple[Setting, ...] = _rows()
-"""Every setting but those of ``[[project]]`` (see ``gemgate.config.projects``)."""
+"""Every setting but those of ``[[project]]`` and ``[[route]]`` (see ``gemgate.config.projects`` and ``routes``)."""
