@@ -106,10 +106,11 @@ def refused_rightly(played: Played, limit: Limit) -> None:
         if any(everything.fits(moment, tokens + largest, limit, 60 + SLACK) for moment in moments):
             roomy.append(number)
         # Those who came before it are the ones it has to wait for, even where they go out later than now.
-        before = Use(sent for other, sent in let_in if arrived[other] < now)
+        ahead = [sent for other, sent in let_in if arrived[other] < now]
+        before, gone = Use(ahead), max(sent.at for sent in ahead)
         if not before.fits(now + told + SLACK, tokens, limit):
             early.append(number)
-        if before.fits(now + told - SLACK, tokens, limit, 60 + 2):
+        if gone < now + told - SLACK and before.fits(now + told - SLACK, tokens, limit, 60 + 2):
             late.append(number)
     share = len(refused) * 0.01
     assert len(roomy) <= share, f"refused though there was room: {roomy[:10]} of {len(refused)}"
