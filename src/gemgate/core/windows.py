@@ -279,6 +279,8 @@ class Day:
         each = -(-ahead.tokens // ahead.requests) if ahead.requests else 0
         today = min(ahead.tokens, max(0, limit - used) // each * each) if each else 0
         rest = ahead.tokens - today + need
+        if now >= self._late_from:
+            late += today
         full = _filled(limit, need, ahead)
         further = -(-max(0, rest - max(0, limit - late)) // full)
         if further > _MOST_DAYS:
