@@ -39,7 +39,7 @@ def queued(told: Callable[[float], float] = float, chance: float = 0.0) -> Playe
         start = max(one.at, out[-1].at if out else 0.0)
         use = Use(out)
         while not use.fits(start, one.input, LIMIT):
-            start = min(sent.at + 60 for sent in out if sent.at + 60 > start)
+            start = min(sent.at + 60 for sent in out if sent.at + 60 > start) + 1e-6
         answer = Answer(asked=clock.epoch + one.at, ended=clock.epoch + one.at)
         if start - one.at > PATIENCE or dice.random() < chance:
             left = told(max(1.0, start - one.at))
