@@ -81,8 +81,8 @@ def adapt(match: Match, body: bytes, model: str, changes: tuple[str, ...]) -> by
 
 def path(raw_path: str, old: str, new: str) -> str:
     """The raw path with the model ``new`` in place of ``old`` (``Match.model``), as it came where that is none."""
-    before, after = _resource(old), _resource(new)
-    pattern = re.compile(rf"/(?:models/)*{re.escape(before)}(?=[:/]|$)")
+    before, after = "/+".join(map(re.escape, _resource(old).split("/"))), _resource(new)
+    pattern = re.compile(rf"/(?:models/+)*{before}(?=[:/]|%3[aA]|$)")
     for place in (raw_path, unquote(raw_path)):
         found = pattern.search(place)
         if found is not None:

@@ -121,15 +121,12 @@ def made(match: Match, body: bytes) -> tuple[str, ...]:
     field = listed(match)
     # What was understood before a fault is right all the same.
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        if field:
-            for item in items(field, body):
-                _note(names, _spelled(match, _thing.decode(item)))
-        else:
-            _note_all(names, match, _understood(body))
+        for item in items(field, body) if field else [body]:
+            _note_all(names, match, _understood(item))
     return tuple(names)
 
 
-def _understood(body: bytes) -> _Answer:
+def _understood(body: bytes | msgspec.Raw) -> _Answer:
     """The answer, or only its name where other fields are of types that we do not expect."""
     try:
         return _answer.decode(body)

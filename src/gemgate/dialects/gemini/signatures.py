@@ -12,7 +12,7 @@ Laws:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import msgspec
 
@@ -20,7 +20,7 @@ SKIP = "skip_thought_signature_validator"
 """What Google takes in place of a signature for history that another model or project made."""
 MOST = 8
 _WORDS = frozenset({SKIP, "context_engineering_is_the_way_to_go"})
-_ALPHABET = str.maketrans("-_", "+/", "=\r\n ")
+_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _string = msgspec.json.Decoder(str)
 # In bodies of loose form: Google's OpenAI layer, and the steps of interactions.
 _CHAT = re.compile(rb'"thought_signature"\s*:\s*("(?:[^"\\]++|\\.)*+")', re.DOTALL)
@@ -31,11 +31,14 @@ def plain(text: str) -> bytes:
     """One form of a base64 text, whichever alphabet and padding it came in; empty for a documented word."""
     if text in _WORDS:
         return b""
-    return text.translate(_ALPHABET).encode("utf-8", "replace")
+    return text.encode("utf-8", "replace").translate(_ALPHABET, b"=\r\n ")
 
 
-def kept(texts: Iterable[str], most: int = MOST) -> tuple[bytes, ...]:
+def kept(texts: Sequence[str], most: int = MOST) -> tuple[bytes, ...]:
     """The plain forms, each once, of at most ``most`` texts: the first and the last of them."""
+    if len(texts) == 1:
+        one = plain(texts[0])
+        return (one,) if one else ()
     found = tuple(dict.fromkeys(one for one in map(plain, texts) if one))
     return found if len(found) <= most else found[: most // 2] + found[-(most - most // 2) :]
 
