@@ -108,7 +108,9 @@ def test_the_slowest_first_bytes_come_in_less_than_half_the_time(hedging: Run) -
 def test_hedging_makes_at_most_a_tenth_more_tries(hedging: Run) -> None:
     assert CALLS // 2 < len(hedging.lines["hedged"]) <= 1.1 * CALLS // 2
     assert len(hedging.lines["plain"]) == CALLS // 2
-    assert len(hedging.tries) == sum(map(len, hedging.lines.values()))
+    # A second try that was cancelled before its request was written is on record, and Google has not seen it.
+    unseen = len(hedging.tries) - sum(map(len, hedging.lines.values()))
+    assert 0 <= unseen <= 0.1 * len(hedging.hedges())
 
 
 def test_the_loser_is_cancelled_and_its_cost_stands_in_the_call(hedging: Run) -> None:
@@ -131,7 +133,7 @@ def test_the_loser_is_cancelled_and_its_cost_stands_in_the_call(hedging: Run) ->
         assert call["estimated_tokens"] == loser["tokens"]
         assert round(call["list_dollars"] * 1e9) == sum(row["list_nano"] for row in rows)
     aborted = [line for line in hedging.lines["hedged"] if line["aborted"]]
-    assert len(aborted) == len(hedges)
+    assert 0 < len(aborted) <= len(hedges)
 
 
 def _spelled(call: bytes) -> str:
