@@ -183,7 +183,9 @@ class Exchange:
         if route.id.startswith("tunedModels."):
             model = f"tunedModels/{route.params.get('tunedModel', '')}"
         if model:
-            self.entry.line["model"] = model.removeprefix("models/")
+            plain = model.removeprefix("models/")
+            card = self.world.catalog.get(plain)
+            self.entry.line["model"] = card.id if card else plain
         return model
 
     def opened(self, found: list[str]) -> tuple[str, Project]:

@@ -32,7 +32,26 @@ def read_script(path: Path | None) -> dict[str, Any]:
     return script
 
 
-@click.command()
+SCRIPT_HELP = """\b
+The script is a JSON object, each name optional:
+  projects       a list of {name, keys, tier (free, tier1, tier2, tier3, open), faults,
+                 limits ({model, family or "*": {rpm, tpm, rpd, tpd}}),
+                 billing_account, spend (dollars in ten minutes)};
+                 without projects any key of Google's look opens one of its own
+  tier           the tier of such a project (open: no limits)
+  spend          {billing account: dollars in ten minutes}
+  minutes        rolling or fixed
+  refused_count  true: a refused request counts in its windows too
+  faults         a list of {simulate, model, project, key, method, from, until,
+                 rate, nth, first, every}
+
+\b
+While it runs, GET, PUT, POST and DELETE under /simulator/: log, counts, state,
+clock {now, speed, at}, faults, minutes, outage {seconds, how: refuse or reset}.
+"""
+
+
+@click.command(epilog=SCRIPT_HELP)
 @click.option("--port", default=8099, show_default=True, help="0 picks a free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--script", type=click.Path(path_type=Path, exists=True), help="Projects and faults, as JSON.")

@@ -96,7 +96,8 @@ def limits(project: Project, model: Model) -> dict[str, int]:
 def admit(world: World, project: Project, model: Model, tokens: int) -> int:
     """Count one request of ``tokens`` input tokens, and charge their price: nano-dollars.
 
-    Raises ApiError 429 when a window is full or the money is spent.
+    Raises ApiError 429 when a window is full or the money is spent. What is refused counts as a request only where
+    the script's ``refused_count`` says so: of Google one observer says that it does.
     """
     sums = tally(project, model)
     bucket: Bucket = project.counters.setdefault(model.family, Bucket())
@@ -111,6 +112,9 @@ def admit(world: World, project: Project, model: Model, tokens: int) -> int:
         money.admit(world, project, nano)
     except ApiError:
         sums.refused += 1
+        if world.script.get("refused_count"):
+            bucket.minute.append((now, 0))
+            bucket.today += 1
         raise
     bucket.minute.append((now, tokens))
     bucket.tokens += tokens

@@ -26,7 +26,7 @@ def test_sums_by_project_model_and_status(tmp_path: Path) -> None:
         statuses = [generate(simulator.url, prompt(), LITE).status for _ in range(3)]
         statuses += [generate(simulator.url, prompt(), MODEL).status for _ in range(2)]
         assert statuses == [200, 200, 429, 503, 200]
-        with pytest.raises(OSError, match="Remote end closed|reset by peer"):
+        with pytest.raises(OSError, match=r"Remote end closed|reset by peer"):
             generate(simulator.url, prompt(), MODEL, "reset")
         assert ask(simulator.url, "/v1/models", key="AIzaTwo").status == 200
         assert ask(simulator.url, "/v1/models", key="AIzaNobody").status == 400
@@ -56,9 +56,7 @@ def test_the_log_can_be_off() -> None:
 def test_input_and_output_are_as_told_in_quota_usage_and_money(tmp_path: Path, streamed: bool) -> None:
     script = {"projects": [{"name": "one", "tier": "tier1", "keys": [KEY], "limits": {"*": {"tpm": 5_000}}}]}
     tools = [{"functionDeclarations": [{"name": "rivers"}]}]
-    with Simulator(
-        "--instant", "--now", "2026-11-23T20:00:00Z", script=script, folder=tmp_path
-    ) as simulator:
+    with Simulator("--instant", "--now", "2026-11-23T20:00:00Z", script=script, folder=tmp_path) as simulator:
         told = "input=3000,output=400"
         body = prompt("Rivers?", tools=tools)
         if streamed:

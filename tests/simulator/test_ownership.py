@@ -21,7 +21,9 @@ def call(upstream: Simulator, body: Any, model: str = MODEL, key: str = KEY) -> 
 
 def upload(upstream: Simulator) -> dict[str, Any]:
     headers = {"content-type": "image/png", "x-goog-upload-protocol": "raw"}
-    made: dict[str, Any] = ask(upstream.url, "/upload/v1beta/files", b"pixels", headers=headers).json()["file"]
+    made: dict[str, Any] = ask(upstream.url, "/upload/v1beta/files", b"pixels", headers=headers).json()[
+        "file"
+    ]
     return made
 
 

@@ -57,9 +57,7 @@ def told_delay(error: ApiError) -> float:
     return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + float(found[3])
 
 
-REQUESTS = st.lists(
-    st.tuples(st.floats(0, 40, allow_nan=False), st.integers(1, 70)), min_size=1, max_size=60
-)
+REQUESTS = st.lists(st.tuples(st.floats(0, 40, allow_nan=False), st.integers(1, 70)), min_size=1, max_size=60)
 
 
 @settings(deadline=None, max_examples=60)
@@ -95,6 +93,17 @@ def test_a_fixed_minute_lets_in_at_its_turn_what_a_rolling_one_refuses() -> None
         assert play.admit(1) is play.admit(1) is None
         play.at(61)
         assert (play.admit(1) is not None) is expected
+
+
+def test_a_refused_request_counts_where_the_script_says_so() -> None:
+    for counted in (False, True):
+        play = Play(project={"limits": {"*": {"rpm": 1, "rpd": 3}}}, refused_count=counted)
+        assert play.admit(1) is None
+        assert play.admit(1) is not None
+        play.at(59.5)
+        assert play.admit(1) is not None
+        play.at(60.5)
+        assert (play.admit(1) is not None) is counted
 
 
 @pytest.mark.parametrize(
