@@ -209,3 +209,57 @@ def test_a_field_of_an_unexpected_type_does_not_hide_the_others() -> None:
         },
     )
     assert (got.usage, got.model, got.garbage, got.parts) == (Usage(input=4), "m", False, True)
+
+
+def part(signature: str, **more: object) -> dict[str, object]:
+    return {"text": "", "thoughtSignature": signature, **more}
+
+
+def signed(*signatures: str) -> object:
+    return {"candidates": [{"content": {"parts": [{"text": "x"}, *map(part, signatures)]}}]}
+
+
+def test_signatures_on_whatever_part_they_stand() -> None:
+    call = {"functionCall": {"name": "f", "args": {"thoughtSignature": "no"}}, "thoughtSignature": "Cd=="}
+    body = {"candidates": [{"content": {"parts": [part("Ab+/"), call, {"functionCall": {}}]}}]}
+    assert seen(Reading.GENERATE, body).signatures == (b"Ab+/", b"Cd")
+    escaped = rb'{"candidates":[{"content":{"parts":[{"thoughtSignature":"Ab\u003d\u003d"}]}}]}'
+    assert observe(Reading.GENERATE, escaped).signatures == (b"Ab",)
+
+
+def test_a_meter_keeps_the_first_two_and_the_last_two_signatures() -> None:
+    meter = Meter()
+    meter.add(seen(Reading.GENERATE, signed("s0")))
+    assert meter.signatures == (b"s0",)
+    for at in range(1, 9):
+        meter.add(seen(Reading.GENERATE, signed(f"s{at}")))
+        meter.add(seen(Reading.GENERATE, signed()))
+    assert meter.signatures == (b"s0", b"s1", b"s7", b"s8")
+    whole = Meter()
+    whole.add(seen(Reading.GENERATE, signed(*(f"s{at}" for at in range(9)))))
+    assert whole.signatures == meter.signatures
+
+
+def test_signatures_of_a_chat_and_of_an_interaction() -> None:
+    call = {"id": "c", "extra_content": {"google": {"thought_signature": "Ab=="}}}
+    for field in ("delta", "message"):
+        chat = {"choices": [{field: {"tool_calls": [call]}}]}
+        assert seen(Reading.OPENAI, chat).signatures == (b"Ab",)
+    delta = {"event_type": "step.delta", "delta": {"type": "thought_signature", "signature": "Cd-_"}}
+    assert seen(Reading.INTERACTION, delta).signatures == (b"Cd+/",)
+    whole = {"id": "i", "status": "completed", "steps": [{"type": "thought", "signature": "Ef"}]}
+    assert seen(Reading.INTERACTION, whole).signatures == (b"Ef",)
+    said = {"event_type": "step.delta", "delta": {"type": "text", "text": '"signature": "no"'}}
+    assert seen(Reading.INTERACTION, said).signatures == ()
+
+
+def test_continuation_tokens() -> None:
+    meter = Meter()
+    meter.add(seen(Reading.GENERATE, {"candidates": [{"content": {"parts": [{"text": "x"}]}}]}))
+    ended = {"candidates": [{"finishReason": "CONTINUATION", "continuationToken": "To_k=="}]}
+    meter.add(seen(Reading.GENERATE, ended))
+    meter.add(seen(Reading.GENERATE, {"usageMetadata": {"promptTokenCount": 1}}))
+    assert (meter.continuation, meter.finish) == (b"To/k", "CONTINUATION")
+    stored = {"id": "i", "status": "requires_continuation", "continuation_token": "tok"}
+    assert seen(Reading.INTERACTION, stored).continuation == b"tok"
+    assert seen(Reading.INTERACTION, {"id": "i", "continuation_token": None}).continuation == b""

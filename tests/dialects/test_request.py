@@ -176,3 +176,134 @@ def test_nothing_but_a_refusal_is_raised(body: bytes) -> None:
     if not wrong:
         assert got.model == "m"
         assert body.strip()[:1] == b"{"
+
+
+def signed(*texts: str, name: str = "thoughtSignature", role: str = "model") -> dict[str, object]:
+    return {"role": role, "parts": [{"text": "x"}, *({"text": "", name: text} for text in texts)]}
+
+
+def contents(*turns: object) -> Asked:
+    return asked("/v1/models/m:generateContent", {"contents": list(turns)})
+
+
+USER = {"role": "user", "parts": [{"text": "thoughtSignature"}]}
+
+
+@pytest.mark.parametrize("name", ["thoughtSignature", "thought_signature"])
+def test_the_signatures_of_the_last_turn_that_has_any(name: str) -> None:
+    call = {"role": "model", "parts": [{"functionCall": {"name": "f"}, name: "QQ=="}, {"functionCall": {}}]}
+    answer = {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {name: "no"}}}]}
+    assert contents(USER, signed("old1", "old2", name=name), USER, call, answer).signatures == (b"QQ",)
+    assert contents(USER, signed("a", "b", name=name), USER, signed(), USER).signatures == (b"a", b"b")
+    assert contents(USER, signed(), USER).signatures == ()
+
+
+def test_both_alphabets_of_base64_are_one_signature() -> None:
+    # Google writes "+/", its Python SDK sends "-_" back.
+    assert contents(signed("Ab+/cd==")).signatures == contents(signed("Ab-_cd")).signatures == (b"Ab+/cd",)
+    raw = rb'{"contents":[{"parts":[{"thoughtSignature":"Ab+\/cd\u003d\u003d"}]}]}'
+    assert asked("/v1/models/m:generateContent", raw).signatures == (b"Ab+/cd",)
+
+
+def test_the_documented_words_are_no_signatures() -> None:
+    turn = signed("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
+    assert contents(turn).signatures == ()
+    assert contents(signed("skip_thought_signature_validator", "Ab")).signatures == (b"Ab",)
+
+
+def test_of_many_signatures_the_first_and_the_last_are_kept() -> None:
+    got = contents(signed(*(f"s{at}" for at in range(100)))).signatures
+    assert got == (b"s0", b"s1", b"s2", b"s3", b"s96", b"s97", b"s98", b"s99")
+
+
+def test_signatures_of_chats_and_interactions() -> None:
+    call = {"id": "c", "extra_content": {"google": {"thought_signature": "Ab=="}}}
+    messages = [{"role": "assistant", "tool_calls": [{**call, "id": "b"}]}, {"role": "user", "content": "x"}]
+    chat = {"model": "g", "messages": [*messages, {"role": "assistant", "tool_calls": [call]}, {}]}
+    assert asked("/v1beta/openai/chat/completions", chat).signatures == (b"Ab",)
+    steps = [
+        {"type": "thought", "signature": "old"},
+        {"type": "user_input", "content": '"signature": "no"'},
+        {"type": "thought", "signature": "Ab-_"},
+        {"type": "function_call", "name": "f", "signature": "Cd=="},
+        {"type": "function_result", "result": 1},
+    ]
+    assert asked("/v1/interactions", {"model": "g", "input": steps}).signatures == (b"Ab+/", b"Cd")
+
+
+def test_continuation_tokens_and_previous_interactions() -> None:
+    for name in ("continuationToken", "continuation_token"):
+        assert asked("/v1/models/m:generateContent", {name: "To-k=="}).continuation == b"To+k"
+    got = asked("/v1/interactions", {"previous_interaction_id": "i7", "continuation_token": "tok"})
+    assert (got.previous, got.continuation, got.refers) == ("interactions/i7", b"tok", ("interactions/i7",))
+    assert asked("/v1/interactions", {"input": "x"}).previous == ""
+
+
+@pytest.mark.parametrize(
+    "name", ["presencePenalty", "presence_penalty", "frequencyPenalty", "frequency_penalty"]
+)
+@pytest.mark.parametrize(
+    ("value", "set_"), [(0.5, True), (-1, True), ("0.5", True), (0, False), (0.0, False)]
+)
+def test_penalties(name: str, value: object, set_: bool) -> None:
+    body = {"generationConfig": {name: value}}
+    assert asked("/v1/models/m:generateContent", body).penalties is set_
+    if "_" in name:
+        assert asked("/v1beta/openai/chat/completions", {name: value}).penalties is set_
+
+
+def test_kinds_of_media() -> None:
+    mimes = ["image/png", "audio/mp3", "video/mp4", "application/pdf", "image/jpeg", "text/plain"]
+    parts: list[object] = [{"inlineData": {"mimeType": mime, "data": "AAAA"}} for mime in mimes]
+    assert contents({"parts": parts}).media == ("image", "audio", "video", "document")
+    film = {"fileData": {"fileUri": "https://www.youtube.com/watch?v=1"}}
+    assert contents({"parts": [film]}).media == ("video",)
+    items = [{"type": "audio", "data": "AA", "mime_type": "audio/wav"}, {"type": "text", "text": "image"}]
+    assert asked("/v1/interactions", {"input": items}).media == ("audio",)
+    picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}
+    chat = {"messages": [{"role": "user", "content": [picture, {"type": "text", "text": "x"}]}]}
+    assert asked("/v1beta/openai/chat/completions", chat).media == ("image",)
+    assert contents(USER).media == ()
+
+
+FILE = {"fileData": {"mimeType": "image/png", "fileUri": "https://h/v1beta/files/f1"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/models/m:generateContent", {"systemInstruction": {"parts": [FILE]}}),
+        ("/v1/models/m:generateContent", {"contents": [{"parts": [{"functionResponse": {"parts": [FILE]}}]}]}),
+        ("/v1/models/m:countTokens", {"generateContentRequest": {"contents": [{"parts": [FILE]}]}}),
+        (
+            "/v1/models/m:batchGenerateContent",
+            {"batch": {"inputConfig": {"requests": {"requests": [{"request": {"contents": [{"parts": [FILE]}]}}]}}}},
+        ),
+        ("/v1/models/m:asyncBatchEmbedContent", {"batch": {"input_config": {"file_name": "files/f1"}}}),
+        ("/v1/models/v:predictLongRunning", {"instances": [{"video": {"uri": "https://h/v1/files/f1"}}]}),
+        ("/v1/fileSearchStores/s:importFile", {"fileName": "files/f1"}),
+        ("/v1beta/openai/batches", {"input_file_id": "files/f1"}),
+        # Read as far as it goes: Google may yet take what we did not foresee.
+        ("/v1/models/m:generateContent", {"contents": [{"parts": [FILE]}], "generationConfig": 3}),
+    ],
+)  # fmt: skip
+def test_a_file_is_found_wherever_it_stands(path: str, body: object) -> None:
+    assert asked(path, body).refers == ("files/f1",)
+
+
+def test_what_somebody_wrote_of_files_names_none() -> None:
+    text = json.dumps({"fileUri": "files/no", "cachedContent": "cachedContents/no"})
+    batch = {"batch": {"inputConfig": {"requests": {"requests": [{"request": {"text": text}}]}}}}
+    assert asked("/v1/models/m:batchGenerateContent", batch).refers == ()
+    assert contents({"parts": [{"text": text}]}).refers == ()
+
+
+def test_caches_and_stores_are_found_wherever_they_stand() -> None:
+    cached = {"extra_body": {"google": {"cached_content": "cachedContents/c"}}}
+    got = asked("/v1beta/openai/chat/completions", cached)
+    assert (got.refers, got.shape.cached_content) == (("cachedContents/c",), True)
+    tools = [{"type": "file_search", "file_search_store_names": ["fileSearchStores/a", "fileSearchStores/b"]}]
+    stores = asked("/v1/interactions", {"input": "fileSearchStores/no", "tools": tools})
+    assert stores.refers == ("fileSearchStores/a", "fileSearchStores/b")
+    odd = {"contents": "?", "cachedContent": "cachedContents/c"}
+    assert asked("/v1/models/m:generateContent", odd).refers == ("cachedContents/c",)

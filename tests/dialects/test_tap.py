@@ -14,6 +14,7 @@ from gemgate.dialects.gemini.array import ArrayFeed
 from gemgate.dialects.gemini.methods import Reading
 from gemgate.dialects.gemini.observe import observe
 from gemgate.dialects.gemini.stream import Tap
+from gemgate.dialects.gemini.visible import visible
 from gemgate.dialects.sse import Feed
 
 OBSERVE = partial(observe, Reading.GENERATE)
@@ -119,3 +120,40 @@ def test_a_pretty_error_without_data_after_events_is_seen() -> None:
         assert left == sse([chunk("Hel", 1)], "\r\n")
         assert tap.fault is not None
         assert tap.fault.code == 503
+
+
+@given(TEXTS, st.lists(st.integers(0, 5000), max_size=10))
+def test_visible_characters_are_counted_however_the_stream_is_cut(texts: list[str], cuts: list[int]) -> None:
+    tap = Tap(Feed(), OBSERVE, count=True)
+    body = sse(answer(texts, "STOP"), "\n")
+    left, held = tapped(tap, body, cuts)
+    assert left + held == body
+    assert tap.chars == sum(map(len, texts))
+
+
+def test_nothing_is_counted_unless_asked() -> None:
+    tap = Tap(Feed(), OBSERVE)
+    tap.feed(sse([chunk("Hello", 1)], "\n"))
+    assert tap.chars == 0
+
+
+@pytest.mark.parametrize(
+    ("event", "count"),
+    [
+        ({"candidates": [{"content": {"parts": [{"text": "abc"}, {"text": "hm", "thought": True}]}}]}, 3),
+        ({"candidates": [{"content": {"parts": [{"functionCall": {"name": "f"}}]}}]}, 0),
+        ({"candidates": [{"finishReason": "STOP"}]}, 0),
+        ({"choices": [{"delta": {"role": "assistant", "content": "né"}}]}, 2),
+        ({"choices": [{"delta": {"content": None}}]}, 0),
+        (
+            {"choices": [{"delta": {"content": "hm", "extra_content": {"google": {"thought": True}}}}]},
+            0,
+        ),
+        ({"event_type": "step.delta", "delta": {"type": "text", "text": "four"}}, 4),
+        ({"event_type": "step.delta", "delta": {"type": "thought_summary", "content": {"text": "x"}}}, 0),
+        ({"event_type": "step.delta", "delta": {"type": "arguments_delta", "arguments": "{}"}}, 0),
+        ({"candidates": "odd"}, 0),
+    ],
+)
+def test_what_a_reader_sees_of_an_event(event: object, count: int) -> None:
+    assert visible(json.dumps(event).encode()) == count
