@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from sampled import START, attempt, identity, intent, record
 from served import environment
 
+from gemgate.cli.main import group
+from gemgate.cli.outlook import when
+from gemgate.config.running import write_running
+from gemgate.core import pacific
 from gemgate.core.call import Attempt, Outcome, Record, spell
+from gemgate.core.health import State
+from gemgate.core.quota import NEVER, Window
+from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
-from gemgate.store import connection, ledger, migrate
+from gemgate.store import boots, connection, ledger, migrate, quotas
 
 COMMAND = (sys.executable, "-m", "gemgate.cli.main")
 
 
+@pytest.fixture(autouse=True)
+def _bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment without anything that gemgate reads."""
+    for name in set(os.environ) - set(environment()):
+        monkeypatch.delenv(name)
+
+
 def run(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`gemgate` on that folder."""
+    """`gemgate` on that folder, as a user runs it."""
     return subprocess.run(
         [*COMMAND, arguments[0], "--data", str(data), *arguments[1:]],
         env=environment(),
@@ -28,6 +48,13 @@ def run(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         timeout=60,
         check=False,
     )
+
+
+def shown(data: Path, *arguments: str) -> str:
+    """What a command that goes well prints; run in here, since a new interpreter takes its time."""
+    done = CliRunner().invoke(group, [arguments[0], "--data", str(data), *arguments[1:]])
+    assert (done.exception, done.exit_code, done.stderr) == (None, 0, "")
+    return done.stdout
 
 
 def keep(data: Path, records: Sequence[Record]) -> None:
@@ -63,9 +90,7 @@ def tried(*tries: dict[str, object], **call: object) -> Record:
 def told(data: Path, one: Record) -> str:
     """What `gemgate call` says of it."""
     keep(data, [one])
-    done = run(data, "call", spell(one.call_id))
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+    return shown(data, "call", spell(one.call_id))
 
 
 BUSY = {"verdict": Kind.BUSY, "status": 429, "reason": "quota_minute", "project": "a", "credential": "a/1"}
@@ -182,3 +207,220 @@ def test_what_is_told_cannot_move_the_cursor(blank: Path) -> None:
         ),
     )
     assert "\x1b" not in text
+
+
+SECOND = 1_000_000
+CONFIG = """
+[[project]]
+name = "free"
+tier = "tier1"
+key = "a"
+limits = { "gemini-2.5-flash" = { rpm = 3, tpm = 1000, rpd = 500 } }
+[[project]]
+name = "paid"
+key = "b"
+spend = 2.5
+billing_account = "house"
+[[route]]
+name = "fast"
+targets = ["gemini-2.5-flash@free", "gemini-2.5-flash-lite@paid"]
+patience = "20 s"
+[[route]]
+name = "strict"
+targets = ["gemini-2.5-flash@free"]
+patience = 2
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path, blank: Path) -> Path:
+    """A data folder with two projects, two routes and an empty record."""
+    shutil.copytree(blank, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "gemgate.toml").write_text(CONFIG, "utf-8")
+    return tmp_path
+
+
+def now() -> int:
+    return time.time_ns() // 1000
+
+
+def use(data: Path, count: int, project: str = "free", tokens: int = 100, at: int = 0) -> None:
+    """So many tries of the model on record, sent now."""
+    at = at or now()
+    found = []
+    for _ in range(count):
+        of = intent(identity(), model=FLASH, received_at=at, sent_at=at, method="models.generateContent")
+        one = attempt(of, project=project, usage=Usage(input=tokens), cost=None)
+        found.append(record(of, one))
+    keep(data, found)
+
+
+def remember(data: Path, windows: Sequence[Window] = (), states: Sequence[State] = (), at: int = 0) -> None:
+    """Keep state as a gateway does."""
+    boot = boots.begin(data, identity())
+    conn = connection.writer(data / "gemgate.db")
+    conn.execute("BEGIN IMMEDIATE")
+    ledger.settle(conn, [record(intent(boot.id), attempts=[])])
+    quotas.keep(conn, windows, states, b'{"waiting": 2, "line": []}', boot.id, at or now())
+    conn.keep()
+    conn.close()
+    boot.release()
+
+
+def quota(data: Path, *options: str) -> str:
+    return shown(data, "quota", *options)
+
+
+def route(data: Path, *arguments: str) -> str:
+    return shown(data, "route", *arguments)
+
+
+def test_quota_counts_what_is_on_record_against_the_configuration(data: Path) -> None:
+    use(data, 3)
+    text = quota(data)
+    (rpm,) = (line for line in text.splitlines() if " rpm " in line)
+    assert rpm.split()[:6] == ["free", FLASH, "rpm", "3", "3", "config"]
+    assert "in " in rpm
+    (rpd,) = (line for line in text.splitlines() if " rpd " in line)
+    assert rpd.split()[3:] == ["3", "500", "config", "now"]
+    rows = {one["window"]: one for one in json.loads(quota(data, "--json"))["windows"]}
+    assert (rows["rpm"]["used"], rows["tpm"]["used"], rows["tpm"]["limit"]) == (3, 300, 1000)
+    assert rows["rpm"]["room_at"] > now()
+
+
+def test_quota_shows_what_refusals_taught_and_why_a_window_is_closed(data: Path) -> None:
+    midnight = pacific.next_midnight(now())
+    windows = [
+        Window("free", FLASH, "rpd", 20, "learned", 20, midnight, "quota_day", midnight, 0),
+        Window("paid", "gemini-4-argon", "rpm", 0, "learned", 0, NEVER, "quota_zero", NEVER, 0),
+    ]
+    state = State(now(), "model", FLASH, "open", "overloaded", "try later\x1b[31m", now() + 9 * SECOND, 3)
+    remember(data, windows, [state])
+    text = quota(data)
+    (day,) = (line for line in text.splitlines() if " rpd " in line)
+    assert "20  learned" in day
+    assert "Google refused: quota of the day" in day
+    (zero,) = (line for line in text.splitlines() if "argon" in line)
+    assert "never" in zero
+    assert "Google allows none at all" in zero
+    assert f"Resting: model {FLASH}, overloaded (try later" in text
+    assert "\x1b" not in text
+    found = json.loads(quota(data, "--json", "--project", "paid"))
+    assert [(one["project"], one["window"]) for one in found["windows"]] == [("paid", "rpm"), ("", "spend")]
+    assert found["breakers"][0]["failures"] == 3
+
+
+def test_money_is_shown_as_dollars_of_the_billing_account(data: Path) -> None:
+    use(data, 1, project="paid")
+    (spend,) = (line for line in quota(data).splitlines() if " spend " in line)
+    assert spend.split()[0] == "house"
+    assert "$2.50" in spend
+
+
+def test_who_reads_learns_how_old_the_state_is(data: Path) -> None:
+    assert "No gateway runs on this data folder, and none has kept its state here yet." in quota(data)
+    remember(data, at=now() - 7200 * SECOND)
+    text = quota(data)
+    assert "No gateway runs on this data folder: shown is the state of" in text
+    assert "(120 min ago)" in text or "(3 h ago)" in text
+    assert "wait in line" not in text
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        write_running(data, {"gateway": {"url": url}})
+        assert f"The gateway runs at {url}, but its state is old" in quota(data)
+        remember(data)
+        fresh = quota(data)
+        assert f"The gateway runs at {url}; shown is the state of" in fresh
+        assert "2 calls wait in line for room." in fresh
+        assert json.loads(quota(data, "--json"))["gateway"] == url
+    assert "No gateway runs" in quota(data), "a port that does not answer is no gateway"
+
+
+def test_a_route_shows_its_targets_in_order_with_room_and_reasons(data: Path) -> None:
+    text = run(data, "route", "fast").stdout
+    assert text.startswith("fast for generateContent: route fast, within 20 s\n")
+    first, second = text.index(f"1. {FLASH}@free is tried first"), text.index(f"2. {LITE}@paid is tried when")
+    assert first < second
+    assert "rpm: 3 of 3 left (config)" in text[first:second]
+    assert "spend in 10 minutes: $2.50 of $2.50 left" in text[second:]
+    assert f"Now: {FLASH}@free is tried first." in text
+    assert "No gateway runs" in text
+
+
+def test_a_full_window_sends_the_call_on_and_a_failing_model_is_told(data: Path) -> None:
+    use(data, 3)
+    text = route(data, "fast")
+    assert f"1. {FLASH}@free is passed over" in text
+    assert "rpm: 0 of 3 left (config)" in text
+    assert "(requests per minute)" in text
+    assert f"Now: {LITE}@paid is tried first." in text
+    state = State(now(), "model", LITE, "open", "overloaded", "busy", now() + 3000 * SECOND, 1)
+    remember(data, (), [state])
+    text = route(data, "fast")
+    assert f"health  Resting: model {LITE}, overloaded (busy); next try in" in text
+    assert f"Now: {LITE}@paid" not in text
+    assert "the first target to be ready" in route(data, "strict")
+
+
+def test_a_closed_key_bars_its_project(data: Path) -> None:
+    state = State(now(), "key", "free/1", "open", "key_invalid", "", now() + 3000 * SECOND, 1)
+    remember(data, (), [state])
+    text = route(data, "fast")
+    assert f"1. {FLASH}@free is passed over" in text
+    assert "Resting: key free/1, key_invalid" in text
+
+
+def test_what_never_fits_is_told_as_such(data: Path) -> None:
+    text = route(data, "strict", "--tokens", "5000")
+    assert "never (input tokens per minute)" in text
+    assert "Now: the call is refused at once, since no target will ever have room for it." in text
+    found = json.loads(route(data, "strict", "--tokens", "5000", "--json"))
+    assert [(one["at"], one["bar"]) for one in found["targets"]] == [(None, "quota:tpm")]
+
+
+def test_a_model_without_a_route_has_its_default_targets(data: Path) -> None:
+    found = json.loads(route(data, FLASH, "--json"))
+    assert found["route"] is None
+    places = [(one["model"], one["project"]) for one in found["targets"]]
+    assert places[:2] == [(FLASH, "free"), (FLASH, "paid")]
+    assert len(places) > 2
+    alone = json.loads(route(data, FLASH, "--fallback", "off", "--project", "paid", "--json"))
+    assert [(one["model"], one["project"]) for one in alone["targets"]] == [(FLASH, "paid")]
+    assert "is left out: the call forbids another model" in route(data, FLASH, "--fallback", "off")
+    embedding = json.loads(route(data, "gemini-embedding-001", "--json"))
+    assert embedding["method"] == "models.embedContent"
+    assert {one["model"] for one in embedding["targets"]} == {"gemini-embedding-001"}
+
+
+def test_a_call_that_would_be_refused_is_a_sentence(data: Path) -> None:
+    done = run(data, "route", FLASH, "--project", "absent")
+    assert done.returncode == 1
+    assert "Such a call is refused: No project 'absent' is configured." in done.stderr
+    assert "free, paid" in done.stderr
+
+
+def test_without_routing_there_is_one_target(data: Path) -> None:
+    (data / "gemgate.toml").write_text("[routing]\nenabled = false\n" + CONFIG, "utf-8")
+    text = route(data, FLASH)
+    assert "routing is off, so there is one target and one try" in text
+    assert "2. " not in text
+    assert "Routing is off" in quota(data)
+
+
+def test_no_record_is_no_obstacle(tmp_path: Path) -> None:
+    assert "1. gemini-2.5-flash@demo is tried first" in route(tmp_path, FLASH)
+    assert "Nothing is known to be used" in quota(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "gemgate.db").write_bytes(b"not a database " * 1000)
+    broken = run(tmp_path, "quota")
+    assert broken.returncode == 1
+    assert "cannot be read" in broken.stderr
+    assert "Traceback" not in broken.stderr
+
+
+def test_the_return_of_room_is_told_in_words() -> None:
+    at = now()
+    assert when(0, at) == "now"
+    assert when(at, at) == "now"
+    assert when(NEVER, at) == "never"
+    assert when(at + 11_500_000, at).startswith("in 12 s (")

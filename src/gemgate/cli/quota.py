@@ -1,0 +1,104 @@
+"""`gemgate quota`."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+import msgspec
+
+from gemgate.cli.options import common, settings_of
+from gemgate.cli.outlook import Outlook, amount, closed, when
+from gemgate.cli.screen import Column, screen, table
+from gemgate.cli.shown import plain
+from gemgate.core.health import State
+from gemgate.core.quota import Window
+
+COLUMNS = (
+    Column("project", folds=True),
+    Column("family", folds=True),
+    Column("window"),
+    Column("used", right=True),
+    Column("limit", right=True),
+    Column("source", leaves=2),
+    Column("room", folds=True),
+    Column("closed, why", folds=True, leaves=1),
+)
+
+
+@click.command("quota")
+@common
+@click.option("--project", default="", metavar="NAME", help="Only this project.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object; times in µs (2^62: never), spend in nano-dollars.",
+)
+def command(data: Path | None, config: Path | None, project: str, as_json: bool) -> None:
+    """Show the quota windows: how full, whose limit, and when room returns.
+
+    rpm and rpd are requests a minute and a day, tpm and tpd input tokens; days end at midnight in California.
+    spend is dollars in 10 minutes on a billing account, which stands in the column family. Use comes from the
+    record; limits without a number are not known yet.
+    """
+    outlook = Outlook(settings_of(config, data), time.time_ns() // 1000)
+    account = outlook.snapshot.account(project)
+    windows = [
+        one
+        for one in outlook.windows()
+        if not project or one.project == project or (account and one.family == account and not one.project)
+    ]
+    states = outlook.health.states(outlook.now)
+    if as_json:
+        click.echo(json.dumps(_object(outlook, windows, states)))
+        return
+    out = screen()
+    if windows:
+        out.print(table(COLUMNS, [_cells(one, outlook.now) for one in windows], out.width))
+    else:
+        out.print("Nothing is known to be used, and no refusal has taught a limit.")
+    for state in states:
+        out.print(plain(resting(state, outlook.now)), markup=False)
+    waiting = outlook.waiting()
+    if waiting:
+        out.print(f"{waiting} {'call waits' if waiting == 1 else 'calls wait'} in line for room.")
+    if outlook.snapshot.passthrough:
+        out.print("Calls use the clients' own keys, whose quota gemgate does not know.")
+    elif not outlook.snapshot.routed:
+        out.print("Routing is off (routing.enabled): no window holds a call back.")
+    out.print(outlook.notice(), markup=False)
+
+
+def resting(state: State, now: int) -> str:
+    """A breaker in words."""
+    name = f"{state.scope} {state.name}".strip()
+    until = f"next try {when(state.until, now)}" if state.until > now else "the next call tries it"
+    said = f" ({state.message})" if state.message else ""
+    return f"Resting: {name}, {state.reason or state.state}{said}; {until}."
+
+
+def _cells(one: Window, now: int) -> list[str]:
+    return [
+        plain(one.project),
+        plain(one.family),
+        one.window,
+        amount(one, one.used),
+        amount(one, one.limit),
+        one.source,
+        when(one.room_at, now),
+        plain(closed(one, now)),
+    ]
+
+
+def _object(outlook: Outlook, windows: list[Window], states: list[State]) -> dict[str, object]:
+    return {
+        "now": outlook.now,
+        "as_of": outlook.as_of or None,
+        "gateway": outlook.gateway or None,
+        "windows": msgspec.to_builtins(windows),
+        "breakers": msgspec.to_builtins(states),
+        "state": outlook.state,
+    }
