@@ -37,15 +37,16 @@ OPEN = Closing(0, "", 0)
 
 
 class Account:
-    """The spend of one billing account, or of a project without one."""
+    """The spend of one billing account, or of a project without one. ``touched`` as in ``Counted``."""
 
-    __slots__ = ("closing", "key", "limit", "spend")
+    __slots__ = ("closing", "key", "limit", "spend", "touched")
 
     def __init__(self, key: Bucket, limit: int | None, margin: int) -> None:
         self.key = key
         self.spend = Rolling(_SPEND + margin, _SPEND_SLOT)
         self.limit = limit
         self.closing = OPEN
+        self.touched = False
 
     def room_at(self, nano: int, requests: int, now: int) -> int:
         """When a call of so many nano-dollars (0: unknown) may go, after so many like it."""

@@ -90,6 +90,7 @@ class Hold:
         self._spend: tuple[Account, Entry] | None = None
         if nano:
             account = counted.account
+            account.touched = True
             self._spend = account, account.spend.charge(1, nano, at)
 
     def correct(self, requests: int, tokens: int, nano: int) -> None:
@@ -102,6 +103,7 @@ class Hold:
             if self._spend is None:
                 # A try that was thought to cost nothing: its money counts from its sending all the same.
                 account = self._counted.account
+                account.touched = True
                 self._spend = account, account.spend.late(self.at)
             account, entry = self._spend
             account.spend.adjust(entry, 0, nano)
@@ -197,6 +199,7 @@ class Quota:
         """Learn from a refusal. Returns when the bucket reopens (µs, NEVER), 0 when it taught nothing."""
         if verdict.reason == "prepaid":
             account = self._keep(bucket, now).account
+            account.touched = True
             account.closing = Closing(max(now + PREPAID, account.closing.until), verdict.reason, now)
             return account.closing.until
         reopens = 0
@@ -227,9 +230,12 @@ class Quota:
             counted.reopen(lambda closing: closing.reason == "quota_zero")
 
     def windows(self, now: int) -> list[Window]:
-        """The windows of all buckets that were ever tried, and the spend of all accounts, where there is news."""
-        found = [row for one in self._counted.values() if one.touched for row in _bucket_rows(one, now)]
-        return found + [row for account in self._accounts.values() for row in _spend_rows(account, now)]
+        """The windows of all buckets that were ever tried, and the spend of their accounts."""
+        tried = [one for one in self._counted.values() if one.touched]
+        for one in tried:
+            one.account.touched |= one.account.limit is not None
+        found = [row for one in tried for row in _bucket_rows(one, now)]
+        return found + [_spend_row(one, now) for one in self._accounts.values() if one.touched]
 
     def restore(self, windows: Iterable[Window], used: Iterable[Used], now: int) -> None:
         """Come back from a restart: learned limits and closings from ``windows``, use from ``used``.
@@ -251,6 +257,7 @@ class Quota:
                 (use.sent_at, use.requests, use.nano) for use in rows if use.nano
             )
         for key, spent in money.items():
+            self._accounts[key].touched = True
             self._accounts[key].spend.restore(spent, now)
         for window in windows:
             self._restore(window, now)
@@ -259,10 +266,12 @@ class Quota:
         closing = Closing(window.closed_until, window.reason, now)
         closed = window.closed_until > now
         if window.window not in WINDOWS:
-            if closed:
-                self._account_named(Bucket(window.project, window.family)).closing = closing
+            account = self._account_named(Bucket(window.project, window.family))
+            account.touched = True
+            account.closing = closing if closed else OPEN
             return
         counted = self._keep(Bucket(window.project, window.family), now)
+        counted.touched = True
         if window.source == "learned" and window.limit is not None:
             counted.learned[window.window] = window.limit
             counted.count_limits()
@@ -272,7 +281,6 @@ class Quota:
         if window.window in DAY_WINDOWS and window.since == counted.day.since:
             what = "count" if window.window == "rpd" else "weight"
             setattr(counted.day, what, max(getattr(counted.day, what), window.used))
-        counted.touched |= bool(counted.learned or closed or counted.day.count or counted.day.weight)
 
     def _learn(self, counted: Counted, lesson: Lesson, reason: str, now: int) -> None:
         counted.touched = True
@@ -316,8 +324,6 @@ def _bucket_rows(counted: Counted, now: int) -> Iterator[Window]:
         closing = counted.closings.get(name, OPEN)
         if closing.until <= now:
             closing = OPEN
-        if limit is None and not used and closing is OPEN:
-            continue
         room_at = max(counted.room_at(name, 1, Ahead(), now), closing.until)
         yield Window(
             project=counted.bucket.project,
@@ -333,18 +339,17 @@ def _bucket_rows(counted: Counted, now: int) -> Iterator[Window]:
         )
 
 
-def _spend_rows(account: Account, now: int) -> Iterator[Window]:
+def _spend_row(account: Account, now: int) -> Window:
     account.spend.expire(now)
     closing = account.closing if account.closing.until > now else OPEN
     room_at = max(account.room_at(1, 0, now), closing.until)
-    if account.limit is not None or account.spend.weight or closing is not OPEN:
-        yield Window(
-            project=account.key.project,
-            family=account.key.family,
-            window="spend",
-            limit=account.limit,
-            used=account.spend.weight,
-            closed_until=closing.until,
-            reason=closing.reason,
-            room_at=room_at if room_at > now else 0,
-        )
+    return Window(
+        project=account.key.project,
+        family=account.key.family,
+        window="spend",
+        limit=account.limit,
+        used=account.spend.weight,
+        closed_until=closing.until,
+        reason=closing.reason,
+        room_at=room_at if room_at > now else 0,
+    )
