@@ -100,17 +100,24 @@ KINDS: dict[Kind, Rule] = {
     Kind.BROKEN: _rule(_AGAIN, 1, "The upstream failed."),
 }
 
-# These end a call whatever their reason: a cut answer may carry the reason of the fault that cut it.
-_LAST_WORDS = frozenset({Kind.OK, Kind.CUT, Kind.CANCELLED})
+# What a kind never leads to, whatever the reason: a cut answer carries the reason of the fault that cut it.
+_NEVER = {
+    Kind.OK: frozenset(Action),
+    Kind.CUT: frozenset(Action),
+    Kind.CANCELLED: frozenset(Action),
+    Kind.SPENT: frozenset({_AGAIN, _ANSWER, _KEY}),
+    Kind.REFUSED: frozenset({_AGAIN}),
+}
 _UNREACHED = frozenset({"connect", "connect_timeout", "tls"})
 _LATE = frozenset({408, 499})
 
 
 def rule(verdict: Verdict) -> Rule:
     """What the verdict asks for, by its reason, or by its kind where the reason is none of ours."""
-    if verdict.kind in _LAST_WORDS:
+    found = RULES.get(verdict.reason)
+    if found is None or found.action in _NEVER.get(verdict.kind, ()):
         return KINDS[verdict.kind]
-    return RULES.get(verdict.reason) or KINDS[verdict.kind]
+    return found
 
 
 def is_quota(verdict: Verdict) -> bool:

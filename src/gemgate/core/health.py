@@ -305,7 +305,7 @@ class Health:
         breaker.reason, breaker.message = verdict.reason, verdict.message
         breaker.term = min(LONGEST_PROBE, max(SHORTEST_PROBE, 2 * (now - sent_at)))
         if key not in self._breakers and len(self._breakers) >= _MOST:
-            del self._breakers[min(self._breakers, key=lambda one: self._breakers[one].until)]
+            del self._breakers[next(iter(self._breakers))]
         self._breakers[key] = breaker
         return (_change(key, breaker, now, "open"),)
 

@@ -51,8 +51,8 @@ class Terms(msgspec.Struct, frozen=True):
     """What one call allows.
 
     ``patience``: seconds after which nothing more begins. ``repeats``: most repeats on one target. ``hedge``: the
-    call's first try may be raced by a second when it is slow. ``retryable``: the call may happen twice. ``seek``: nobody knows which
-    project owns what it names, so ``not found`` means the next one.
+    call's first try may be raced by a second when it is slow. ``retryable``: the call may happen twice. ``seek``:
+    nobody knows which project owns what it names, so ``not found`` means the next one.
     """
 
     patience: float = 30.0
