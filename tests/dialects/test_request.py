@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import mmap
+import pathlib
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -307,3 +310,47 @@ def test_caches_and_stores_are_found_wherever_they_stand() -> None:
     assert stores.refers == ("fileSearchStores/a", "fileSearchStores/b")
     odd = {"contents": "?", "cachedContent": "cachedContents/c"}
     assert asked("/v1/models/m:generateContent", odd).refers == ("cachedContents/c",)
+
+
+FIELDS = ["contents", "parts", "fileData", "fileUri", "inlineData", "thoughtSignature", "functionResponse"]
+FIELDS += ["tools", "fileSearch", "generationConfig", "thinkingConfig", "presencePenalty", "model", "input"]
+FIELDS += [
+    "messages",
+    "extra_body",
+    "google",
+    "continuationToken",
+    "generateContentRequest",
+    "signature",
+    "type",
+]
+ODD: st.SearchStrategy[object] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=4), st.just("files/f1")),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(FIELDS), inner, max_size=4)
+    ),
+    max_leaves=15,
+)
+PATHS = ["/v1/models/m:generateContent", "/v1/models/m:countTokens", "/v1/models/m:batchEmbedContents"]
+PATHS += ["/v1/interactions", "/v1beta/openai/chat/completions", "/v1/models/m:batchGenerateContent"]
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), ODD, max_size=5), st.sampled_from(PATHS))
+def test_an_object_of_any_fields_is_passed_on(body: dict[str, object], path: str) -> None:
+    got = asked(path, body)
+    assert got.input_estimate >= 0
+    assert all(isinstance(name, str) for name in got.refers)
+
+
+@pytest.mark.parametrize(
+    "body", [{**CAMEL, "contents": CAMEL["contents"]}, {**CAMEL, "tools": None}, {"contents": 3}]
+)
+def test_a_large_body_is_read_from_its_file_like_bytes(
+    body: dict[str, object], tmp_path: pathlib.Path
+) -> None:
+    file = tmp_path / "body"
+    file.write_bytes(json.dumps(body).encode())
+    found = match("POST", "/v1/models/m1:generateContent")
+    assert found is not None
+    with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        got = read(found, {}, cast(bytes, view), {})
+    assert got == asked("/v1/models/m1:generateContent", body)
