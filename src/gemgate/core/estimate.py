@@ -14,7 +14,7 @@ LEAST: Final = 0.25
 MOST: Final = 8.0
 # How much a new call weighs; about the last thirty decide.
 _SHARE: Final = 1 / 16
-# Model names come from callers.
+# Only models that answered are learned from, and the oldest goes first.
 _MODELS: Final = 1000
 _Kept = TypeVar("_Kept")
 
