@@ -1,9 +1,9 @@
 """Playing an outage of a route's first target: the load before, during and after it, and what became of it.
 
-The play, in seconds of its clock: from 0 the second target alone, for its own times; from ``BEFORE`` the route, while
-all is well; from ``FALL`` on the first target answers 503 to every new request, for ``OUTAGE`` seconds; then it is
-well again, and a trickle of calls shows when it is found so. Streams that began on it shortly before the fall break
-off after it, when they have long been committed.
+The play, in seconds of its clock: from 0 all is well; from ``FALL`` on the first target answers 503 to every new
+request, for ``OUTAGE`` seconds; then it is well again, and a trickle of calls shows when it is found so. Streams that
+began on it shortly before the fall break off after it, when they have long been committed. All the time some calls
+go to the second target alone: they show its own times on the same machine at the same moments.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from tests.proof.caller import Answer, Question, play, quantile, run
 FIRST: Final = "gemini-3.8-flash"
 SECOND: Final = "gemini-3.6-flash"
 RATE: Final = 50  # calls per second
-BEFORE: Final = 20.0
-FALL: Final = 28.0
+OWN_RATE: Final = 10  # calls per second to the second target alone
+FALL: Final = 8.0
 OUTAGE: Final = 60.0
-AFTER: Final = 45.0
+AFTER: Final = 40.0
 TRICKLE: Final = 4  # calls per second after the outage
 LEAD: Final = 0.5  # real seconds
 # Streams of 300 tokens in ten events at 180 tokens a second, whose eighth event is an error: they begin with their
@@ -60,7 +60,12 @@ class Outage:
     @property
     def dead(self) -> list[Mapping[str, Any]]:
         """The record's tries that the dead target refused, in their order."""
-        return [row for row in self.tries if row["model"] == FIRST and row["status"] == 503]
+        return [row for row in self.tries if row["model"] == FIRST and row["verdict"] == "busy"]
+
+    @property
+    def back(self) -> float:
+        """When the first of them had come back (clock's µs; a duration on record is in real ones)."""
+        return min(row["sent_at"] + row["duration"] * self.speed for row in self.dead)
 
     @property
     def struck(self) -> list[Mapping[str, Any]]:
@@ -74,7 +79,7 @@ class Outage:
 
     @property
     def own_p99(self) -> float:
-        """Of calls to the second target alone."""
+        """Of calls to the second target alone, meanwhile."""
         return quantile((answer.seconds for answer in self.own), 0.99) * self.speed
 
     def report(self) -> str:
@@ -100,6 +105,10 @@ def _questions(model: str, first: float, last: float, rate: float, *more: tuple[
     return made
 
 
+def _due(asked: tuple[Question, int]) -> float:
+    return asked[0].at
+
+
 def _rules(fall: float) -> list[dict[str, Any]]:
     """The simulator's faults; ``fall`` is in its seconds from when it is told."""
     streaming = {"model": FIRST, "method": "models.streamGenerateContent"}
@@ -114,11 +123,13 @@ def perform(folder: Path, speed: float) -> Outage:
     """Play it. The record has proven itself when this returns."""
     project = stage.Project("two")
     clock = stage.Clock(speed)
-    own = _questions(SECOND, 0.0, BEFORE, RATE, ("x-gemgate-fallback", "off"))
-    before = _questions("main", BEFORE, FALL, RATE)
+    own = _questions(SECOND, FALL, FALL + OUTAGE, OWN_RATE, ("x-gemgate-fallback", "off"))
+    before = _questions("main", 0.0, FALL, RATE)
     during = _questions("main", FALL, FALL + OUTAGE, RATE)
     after = _questions("main", FALL + OUTAGE, FALL + OUTAGE + AFTER, TRICKLE)
-    everything = [*own, *before, *during, *after]
+    parts = (own, before, during, after)
+    order = sorted(((question, at) for at, part in enumerate(parts) for question in part), key=_due)
+    everything = [question for question, _ in order]
     with stage.simulator(folder, [project], "--speed", str(speed)) as upstream:
         clock.set(upstream)
         toml = stage.route("main", [f"{FIRST}@two", f"{SECOND}@two"])
@@ -128,7 +139,8 @@ def perform(folder: Path, speed: float) -> Outage:
             answers = run(gateway.url, lambda caller: play(caller, everything, start, speed))
             gateway.stop()
             tries = stage.tries(gateway)
-    parts = iter(answers)
-    cut = [[next(parts) for _ in part] for part in (own, before, during, after)]
+    cut: list[list[Answer]] = [[] for _ in parts]
+    for (_, at), one in zip(order, answers, strict=True):
+        cut[at].append(one)
     lines = [line for line in stage.lines(folder) if "enerateContent" in line["path"]]
     return Outage(cut[0], cut[1], cut[2], cut[3], tries, lines, clock.at(start) + FALL, speed)
