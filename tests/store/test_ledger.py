@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from sampled import MODEL, PLAIN, RICH, ask, assumed, attempt, findings, identity, intent, priced, record
 
-from gemgate.core.call import Attempt, Cost, Outcome, Record
+from gemgate.core.call import Attempt, Cost, Made, Outcome, Record
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
 from gemgate.store import boots, interrupted, ledger, names, reports, schema
@@ -115,6 +115,46 @@ def test_a_call_that_moved_on_keeps_what_its_first_try_met(conn: Connection, dat
     assert findings(data) == []
 
 
+def test_a_call_that_died_keeps_its_route_its_reasons_and_its_waiting(conn: Connection, data: Path) -> None:
+    first = intent(identity(), route="fast", why="first choice", waited=30)
+    second = msgspec.structs.replace(first, attempt=2, why="hedge", waited=4, hedge=True)
+    ledger.open_tries(conn, [first])
+    ledger.open_tries(conn, [second])
+    assert interrupted.close_dead(conn, {first.boot: first.received_at + 90}, assumed) == 1
+    conn.keep()
+    row = reports.newest(conn, reports.Filter())[0]
+    assert (row.route, row.waited, row.attempts) == ("fast", 34, 2)
+    assert [(one.why, one.waited, one.hedge) for one in reports.attempts(conn, row.seq)] == [
+        ("first choice", 30, False),
+        ("hedge", 4, True),
+    ]
+    assert findings(data) == []
+
+
+def test_the_call_shows_the_try_that_answered_it(conn: Connection, data: Path) -> None:
+    one = intent(identity())
+    won = attempt(one, model_served="served", tier_served="flex")
+    lost = attempt(one, number=2, project="other", verdict=Kind.CANCELLED, hedge=True, estimated=True)
+    for answered, project, served, tier in (
+        (1, "default", "served", "flex"),
+        (2, "other", MODEL, "standard"),
+        (0, "other", MODEL, "standard"),
+    ):
+        told = record(one, won, lost, answered=answered, call_id=identity())
+        ledger.settle(conn, [told])
+        row = reports.newest(conn, reports.Filter())[0]
+        assert (row.answered, row.project, row.model_served, row.tier_served) == (
+            answered,
+            project,
+            served,
+            tier,
+        )
+        assert row.list_nano == 2 * (priced(PLAIN).total or 0)
+        assert row.estimated_list_nano == priced(PLAIN).total
+    conn.keep()
+    assert findings(data) == []
+
+
 def test_a_lost_try_of_a_free_method_has_no_tokens(conn: Connection, data: Path) -> None:
     dead = identity()
     ledger.open_tries(conn, [intent(dead, method="countTokens")])
@@ -194,7 +234,7 @@ def test_what_is_stored_of_a_call_is_all_that_was_told(conn: Connection) -> None
     """No field of Record or Attempt is forgotten by the ledger: each one changed changes some row."""
 
     def rows(value: Record) -> list[object]:
-        tables = ("calls", "attempts", "charges", "details", "prefixes")
+        tables = ("calls", "attempts", "charges", "details", "prefixes", "affinities")
         for table in reversed(tables):
             conn.execute(f"DELETE FROM {table}")
         ledger.settle(conn, [value])
@@ -211,6 +251,11 @@ def test_what_is_stored_of_a_call_is_all_that_was_told(conn: Connection) -> None
             value = getattr(record(base) if struct is Record else attempt(base), field)
             if type(value) in other:
                 assert rows(make({field: other[type(value)]})) != plain, field
+    made = Made("files/a", "one")
+    shown = rows(record(base, made=(made,)))
+    assert shown != plain
+    for change in ({"name": "files/b"}, {"project": "two"}, {"model": MODEL}, {"expires_at": 7}):
+        assert rows(record(base, made=(msgspec.structs.replace(made, **change),))) != shown, change
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 50])

@@ -9,11 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine
+from sampled import RICH, START, attempt, findings, identity, intent, record
+from sqlalchemy import create_engine, event
 
-from gemgate.store import boots, migrate, version
+from gemgate.core.call import Outcome
+from gemgate.core.verdict import Kind
+from gemgate.store import boots, connection, interrupted, ledger, migrate, reports, version
+from gemgate.store.connection import Connection
 from gemgate.store.database import FILE
 from gemgate.store.schema import metadata
 
@@ -24,6 +30,76 @@ def test_the_history_ends_at_the_schema(data: Path) -> None:
         assert compare_metadata(MigrationContext.configure(conn), metadata) == []
     engine.dispose()
     assert migrate.head() == version.HEAD
+
+
+def first_light(path: Path, source: Path) -> None:
+    """A file as the first release would have left it: its own step, and the source's rows in its columns."""
+    engine = create_engine(f"sqlite:///{path}")
+    event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+    with engine.connect() as conn:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+        config.attributes["connection"] = conn
+        conn.exec_driver_sql("PRAGMA journal_mode = WAL")
+        command.upgrade(config, "0001")
+    engine.dispose()
+    old = sqlite3.connect(path)
+    old.execute("ATTACH ? AS source", (str(source),))
+    tables = old.execute(
+        "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name <> 'alembic_version'"
+    )
+    for (table,) in tables.fetchall():
+        columns = ",".join(row[1] for row in old.execute(f"PRAGMA main.table_info({table})"))
+        old.execute(f"INSERT INTO main.{table}({columns}) SELECT {columns} FROM source.{table}")
+    old.commit()
+    old.close()
+
+
+def test_the_first_releases_record_is_carried_over_and_goes_on(conn: Connection, data: Path) -> None:
+    boot = identity()
+    one, other, lost = (intent(boot) for _ in range(3))
+    ledger.open_tries(conn, [lost])
+    cut = attempt(other, verdict=Kind.CUT, usage=RICH, estimated=True)
+    ledger.settle(conn, [record(one), record(other, cut, attempt(other, number=2, project="second"))])
+    conn.keep()
+    old = data / "old" / FILE
+    old.parent.mkdir()
+    first_light(old, data / FILE)
+    assert version.found(old) == "0001"
+    assert migrate.needs(old)
+    before = {table: dump(old, table) for table in ("calls", "attempts", "charges", "details", "open_calls")}
+    assert migrate.upgrade(old)
+    for table, rows in before.items():
+        after = dump(old, table)
+        assert [row | have for have, row in zip(after, rows, strict=True)] == after
+    new = connection.writer(old)
+    new.execute("BEGIN IMMEDIATE")
+    row = reports.newest(new, reports.Filter())[0]
+    assert (row.route, row.answered, row.project) == ("", 0, "second")
+    assert [(one.why, one.waited, one.hedge) for one in reports.attempts(new, row.seq)] == [
+        ("", 0, False)
+    ] * 2
+    assert interrupted.close_dead(new, {boot: START}, lambda *_: None) == 1
+    ledger.settle(new, [record(intent(boot), route="fast")])
+    new.keep()
+    rows = new.execute("SELECT route, outcome, waited_ms FROM call_log ORDER BY seq").fetchall()
+    assert rows == [
+        (None, "ok", 0.0),
+        (None, "ok", 0.0),
+        (None, Outcome.INTERRUPTED, 0.0),
+        ("fast", "ok", 0.0),
+    ]
+    new.close()
+    assert findings(old.parent) == []
+
+
+def dump(path: Path, table: str) -> list[dict[str, object]]:
+    """All rows by their columns' names."""
+    conn = sqlite3.connect(path)
+    conn.row_factory = sqlite3.Row
+    rows = [dict(row) for row in conn.execute(f"SELECT * FROM {table}")]
+    conn.close()
+    return rows
 
 
 def test_a_missing_or_empty_file_needs_it_and_a_fresh_one_does_not(tmp_path: Path) -> None:

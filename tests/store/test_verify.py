@@ -39,6 +39,9 @@ def filled(data: Path) -> Path:
     free = attempt(tries[2], cost=priced(RICH, free=True), usage=RICH)
     refused = record(tries[5], outcome=Outcome.REFUSED, status=400)
     refused.attempts = []
+    race = intent(boot)
+    won = attempt(race, project="quick", hedge=True, number=2)
+    lost = attempt(race, verdict=Kind.CANCELLED, usage=Usage(input=7), estimated=True)
     ledger.settle(
         conn,
         [
@@ -49,6 +52,7 @@ def filled(data: Path) -> Path:
             record(tries[4], attempt(tries[4], usage=None, verdict=Kind.BROKEN, status=500)),
             refused,
             record(strange),
+            record(race, lost, won, answered=2),
         ],
     )
     conn.keep()
@@ -90,6 +94,17 @@ def test_a_true_record_is_proven(filled: Path) -> None:
         ("link", "UPDATE calls SET outcome_id = 99 WHERE seq = 1"),
         ("link", "DELETE FROM prices"),
         ("link", "DELETE FROM calls WHERE seq = 3"),
+        (
+            "sum",
+            "UPDATE calls SET list_nano = (SELECT list_nano FROM attempts WHERE hedge) WHERE answered = 2",
+        ),
+        ("sum", "DELETE FROM attempts WHERE hedge"),
+        ("try", "DELETE FROM attempts WHERE hedge"),
+        ("try", "UPDATE attempts SET number = 0 WHERE number = 1"),
+        ("try", "UPDATE attempts SET hedge = 1 - hedge WHERE call_seq = 8"),
+        ("try", "UPDATE attempts SET waited = -1 WHERE seq = 1"),
+        ("try", "UPDATE calls SET answered = 3 WHERE seq = 8"),
+        ("try", "UPDATE calls SET answered = 1 WHERE seq = 8"),
         ("time", "UPDATE calls SET duration = -1 WHERE seq = 1"),
         ("time", "UPDATE calls SET first_byte = duration + 1 WHERE seq = 1"),
         ("time", "UPDATE calls SET received_at = received_at * 2 WHERE seq = 1"),
