@@ -17,8 +17,11 @@ from click.testing import CliRunner
 from sampled import START, attempt, identity, intent, record
 from served import environment
 
+from gemgate.cli import checks
+from gemgate.cli.checks import Level
 from gemgate.cli.main import group
 from gemgate.cli.outlook import when
+from gemgate.config import load
 from gemgate.config.running import write_running
 from gemgate.core import pacific
 from gemgate.core.call import Attempt, Outcome, Record, spell
@@ -203,10 +206,13 @@ def test_what_is_told_cannot_move_the_cursor(blank: Path) -> None:
     text = told(
         blank,
         tried(
-            BUSY | {"model": evil, "why": evil, "project": evil, "message": evil}, {"model": evil}, route=evil
+            BUSY | {"model": evil, "why": evil, "project": evil, "message": f"one\ntwo {evil}"},
+            {"model": evil},
+            route=evil,
         ),
     )
     assert "\x1b" not in text
+    assert "said   one two" in text
 
 
 SECOND = 1_000_000
@@ -405,6 +411,23 @@ def test_without_routing_there_is_one_target(data: Path) -> None:
     assert "routing is off, so there is one target and one try" in text
     assert "2. " not in text
     assert "Routing is off" in quota(data)
+
+
+def test_a_demo_that_the_command_line_asked_for_is_seen(data: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        write_running(data, {"gateway": {"url": url}, "simulator": {"url": url}})
+        assert f"1. {FLASH}@demo is tried first" in route(data, FLASH)
+
+
+def test_the_doctor_looks_at_routes(data: Path) -> None:
+    (ok,) = checks.routes(load(data / "gemgate.toml", {}, {}))
+    assert (ok.level, ok.text.partition(",")[0]) == (Level.OK, "2 routes")
+    (data / "gemgate.toml").write_text(CONFIG.replace("flash-lite@", "flash-light@"), "utf-8")
+    (odd,) = checks.routes(load(data / "gemgate.toml", {}, {}))
+    assert odd.level is Level.WARN
+    assert "gemini-2.5-flash-light is not known here" in odd.text
+    assert checks.routes(load(None, {}, {"data": data / "none"})) == []
 
 
 def test_no_record_is_no_obstacle(tmp_path: Path) -> None:

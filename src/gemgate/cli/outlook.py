@@ -53,12 +53,14 @@ class Outlook:
 
     def __init__(self, settings: Settings, now: int) -> None:
         self.now = now
-        self.snapshot = _snapshot(settings)
+        self.gateway = _gateway(settings)
+        # `gemgate serve --demo` says on its command line what no file says.
+        demo = settings.simulated or bool(self.gateway and url_of(settings.data, "simulator"))
+        self.snapshot = _snapshot(settings, demo)
         self.quota = Quota(self.snapshot.limits, self.snapshot.account, self.snapshot.spend)
         self.health = Health(lambda model: self.snapshot.catalog.card(model) is not None)
         self.as_of = 0
         self.state: dict[str, object] = {}
-        self.gateway = _gateway(settings)
         if settings.database.exists():
             with record.opened(settings) as conn, reading(conn):
                 self._restore(conn)
@@ -181,9 +183,9 @@ def ago(at: int, now: int) -> str:
     return f"{span(max(0, now - at) / SECOND)} ago"
 
 
-def _snapshot(settings: Settings) -> Snapshot:
+def _snapshot(settings: Settings, demo: bool) -> Snapshot:
     try:
-        return Snapshot(settings, load_book(settings.prices.file), "", DEMO if settings.simulated else None)
+        return Snapshot(settings, load_book(settings.prices.file), "", DEMO if demo else None)
     except (BadBook, OSError) as error:
         raise CommandFault(f"The price book cannot be used: {error}") from None
 

@@ -12,7 +12,7 @@ import msgspec
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.outlook import Outlook, amount, closed, when
 from gemgate.cli.screen import Column, screen, table
-from gemgate.cli.shown import plain
+from gemgate.cli.shown import plain, sentence
 from gemgate.core.health import State
 from gemgate.core.quota import Window
 
@@ -76,7 +76,7 @@ def resting(state: State, now: int) -> str:
     """A breaker in words."""
     name = f"{state.scope} {state.name}".strip()
     until = f"next try {when(state.until, now)}" if state.until > now else "the next call tries it"
-    said = f" ({state.message})" if state.message else ""
+    said = f" ({sentence(state.message)})" if state.message else ""
     return f"Resting: {name}, {state.reason or state.state}{said}; {until}."
 
 

@@ -69,6 +69,11 @@ def plain(text: str) -> str:
     return _CONTROL.sub("�", text)
 
 
+def sentence(text: str) -> str:
+    """An upstream's message in one line: Google's have several, whose ends the record keeps as ``�``."""
+    return plain(" ".join(text.replace("�", " ").split()))
+
+
 class Since(click.ParamType[int]):
     """A moment as ``1h`` (ago) or in ISO 8601; UTC microseconds. A time without zone is this machine's."""
 

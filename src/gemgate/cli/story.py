@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gemgate.cli.shown import dollars, moment, plain, size, span
+from gemgate.cli.shown import dollars, moment, plain, sentence, size, span
 from gemgate.store.reports import AttemptRow, CallRow
 
 # What a try met, in words, by the verdict's reason. What is missing is told by the reason itself.
@@ -102,7 +102,7 @@ def _attempt(one: AttemptRow, received_at: int) -> list[str]:
     if one.reason in MET:
         lines.append(f"    means  {MET[one.reason]}{_asked_to_wait(one)}")
     if one.message:
-        lines.append(plain(f"    said   {one.message}"))
+        lines.append(f"    said   {sentence(one.message)}")
     guess = "" if not one.estimated else " (estimated: the upstream's last word is missing)"
     lines.append(f"    tokens {tokens(one)}{guess}")
     lines.append(f"    money  {money(one.billed_nano, one.list_nano)}{_of(', price ', one.price)}")
