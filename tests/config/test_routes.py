@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gemgate.config import ConfigError, Fault, Routing, Settings, load
-from gemgate.config.fitness import cautions
+from gemgate.config import ConfigError, Fault, Project, Routing, Settings, load
+from gemgate.config.fitness import cautions, compare
+from gemgate.config.projects import read_projects
+from gemgate.config.routes import read_routes
 from gemgate.core.catalog import Card, Catalog, Served
 from gemgate.core.quota import Limits
 from gemgate.core.routes import Conditions, Route, RouteTarget
@@ -282,3 +286,48 @@ def test_what_is_most_likely_not_meant_is_a_caution_and_no_fault(tmp_path: Path)
         "route 'r': unheard is not known here; it is used as it is written",
         "project 'p' has limits for typo, which is not known here",
     ]
+
+
+CATALOG = Catalog.load()
+WORDS = st.sampled_from(
+    [
+        *("name", "targets", "target", "when", "limits", "model", "project", "projects", "weight", "methods"),
+        *(
+            "tools",
+            "context",
+            "media",
+            "rpm",
+            "tpd",
+            "*",
+            "key",
+            "keys",
+            "spend",
+            "balance",
+            "patience",
+            "other",
+        ),
+    ]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["x@free", "a"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.dictionaries(WORDS, VALUES, max_size=6), max_size=3) | VALUES)
+def test_whatever_stands_there_is_read_or_reported(tables: object) -> None:
+    found: list[Fault] = []
+    projects = [Project("free"), *read_projects(tables, Path("nowhere"), {}, found.append)]
+    routes = read_routes(tables, projects, True, CATALOG, found.append)
+    compare(projects, routes, CATALOG, found.append)
+    assert all(fault.key and fault.remedy for fault in found)
+    if not found:
+        assert tables in ([], None), "no table here is both a whole project and a whole route"
+    for route in routes:
+        assert all(target.model and target.weight > 0 for target in route.targets)
