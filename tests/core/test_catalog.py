@@ -171,6 +171,17 @@ def test_models_that_are_served_by_each_other_end_a_chain() -> None:
     assert [name for name, _ in catalog.chain("a")] == ["b"]
 
 
+def test_only_what_is_on_its_way_has_a_sibling_and_vectors_have_none() -> None:
+    def family(kind: str, status: str) -> dict[str, str]:
+        return {"id": f"{kind}-{status}", "family": kind, "kind": kind, "status": status}
+
+    kinds, statuses = ("image", "embedding"), ("stable", "preview", "deprecated")
+    rows = [family(kind, status) for kind in kinds for status in statuses]
+    catalog = Catalog.load(msgspec.json.encode({"models": rows}))
+    found = {card.id: [name for name, _ in catalog.chain(card.id)] for card in catalog.cards}
+    assert {name: names for name, names in found.items() if names} == {"image-preview": ["image-stable"]}
+
+
 def row(card: Card, catalog: Catalog) -> str:
     ways = " → ".join(f"`{name}`" for name, _ in catalog.chain(card.id)) or "none"
     name = f"`{card.id}`" + "".join(f", `{alias}`" for alias in card.aliases)

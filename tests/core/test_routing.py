@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,7 +18,7 @@ from gemgate.config.faults import Fault
 from gemgate.config.routes import read_routes
 from gemgate.config.settings import Project as Configured
 from gemgate.core import eligibility, routing
-from gemgate.core.catalog import Catalog
+from gemgate.core.catalog import Card, Catalog
 from gemgate.core.errors import Refused
 from gemgate.core.routing import Conditions, Pin, Plan, Route, Routes, RouteTarget, Target, Wants
 
@@ -39,16 +40,15 @@ class Standing(msgspec.Struct, frozen=True):
 A, B = Project("a"), Project("b")
 
 
-def routes(*configured: Route, projects: tuple[Project, ...] = (A, B), **settings: object) -> Routes:
-    return Routes(CATALOG, configured, projects, **settings)  # type: ignore[arg-type]
+def routes(*configured: Route, projects: tuple[Project, ...] = (A, B), **settings: Any) -> Routes:
+    return Routes(CATALOG, configured, projects, **settings)
 
 
-def asks(model: str = FLASH, **rest: object) -> Wants:
-    given: dict[str, object] = {"method": "models.generateContent", "reading": "generate", **rest}
-    return Wants(model, **given)  # type: ignore[arg-type]
+def asks(model: str = FLASH, **rest: Any) -> Wants:
+    return Wants(model, **{"method": "models.generateContent", "reading": "generate", **rest})
 
 
-def embeds(model: str = EMBED, **rest: object) -> Wants:
+def embeds(model: str = EMBED, **rest: Any) -> Wants:
     return asks(model, **{"method": "models.embedContent", "reading": "embed", **rest})
 
 
@@ -197,8 +197,7 @@ def test_thinking_is_put_into_what_a_stand_in_takes(
         st.integers(-1, 40_000).map(lambda budget: f"budget:{budget}"),
     ),
 )
-def test_what_a_stand_in_is_asked_it_takes(card: object, thinking: str) -> None:
-    assert isinstance(card, eligibility.Card)
+def test_what_a_stand_in_is_asked_it_takes(card: Card, thinking: str) -> None:
     changes = eligibility.changes(card, asks("mine", thinking=thinking), card.id)
     word = changes[1].removeprefix("thinking:") if len(changes) > 1 else thinking
     kind, _, value = word.partition(":")
@@ -270,7 +269,7 @@ def test_a_target_twice_is_tried_once() -> None:
     ids=str,
 )
 def test_conditions_choose_the_target_and_the_route(
-    when: Conditions, fits: dict[str, object], fails: dict[str, object]
+    when: Conditions, fits: dict[str, Any], fails: dict[str, Any]
 ) -> None:
     by_target = routes(Route("x", (RouteTarget(PRO, when=when), RouteTarget(LITE))), projects=(A,))
     by_route = routes(
@@ -352,7 +351,7 @@ def test_the_examples_of_the_docs_are_routes() -> None:
 # Things that stay where they were made.
 
 
-def held(*pins: Pin, book: Routes | None = None, **rest: object) -> Plan:
+def held(*pins: Pin, book: Routes | None = None, **rest: Any) -> Plan:
     return (book or routes()).plan(asks(**{"pins": pins, **rest}), 0.0)
 
 
@@ -622,6 +621,38 @@ def test_what_is_pinned_stays(book: Routes, wants: Wants, chance: float, held_by
 def test_a_plan_does_not_depend_on_the_calls_before(book: Routes, asked: list[tuple[Wants, float]]) -> None:
     fresh = [planned(_copy(book), wants, chance) for wants, chance in asked]
     assert [planned(book, wants, chance) for wants, chance in asked] == fresh
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": LITE},
+        {"method": "models.embedContent", "reading": "embed"},
+        {"tokens": 300_000},
+        {"tools": True},
+        {"media": ("image",)},
+        {"thinking": "level:xhigh"},
+        {"penalties": True},
+        {"forbids": True},
+        {"project": "b"},
+        {"names_model": ""},
+        {"pins": (Pin("files/x", "b"),)},
+        {"foreign": True},
+    ],
+    ids=str,
+)
+def test_each_wish_is_heard_whatever_was_asked_before(change: dict[str, Any]) -> None:
+    mine = (
+        Route(FLASH, (RouteTarget(PRO),), when=Conditions(tools=True)),
+        Route(FLASH, (RouteTarget(PRO),), when=Conditions(media=("image",))),
+        Route(FLASH, (RouteTarget(PRO),), when=Conditions(context=300_000)),
+    )
+    book = routes(*mine)
+    plain, other = asks(), asks(**change)
+    before = book.plan(plain, 0.0)
+    assert book.plan(other, 0.0) != before
+    assert book.plan(other, 0.0) == routes(*mine).plan(other, 0.0)
+    assert book.plan(plain, 0.0) == before
 
 
 def _copy(book: Routes) -> Routes:

@@ -181,7 +181,7 @@ class Catalog:
         sibling = self._sibling(card)
         if sibling is not None:
             found.setdefault(sibling.id, f"the stable sibling of {card.id}")
-        if card.kind == "text" and card.size:
+        if card.size:
             for one, why in self._downward(card):
                 found.setdefault(one.id, why)
         found.pop(model, None)
