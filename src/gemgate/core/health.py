@@ -151,7 +151,9 @@ class Health:
     def __init__(self, known: Callable[[str], bool] = _everyone) -> None:
         self._known = known
         self._breakers: dict[_Key, _Breaker] = {}
-        self._good: dict[_Key, int] = {}  # when the latest try that succeeded was sent
+        # When the latest try was sent that succeeded, by model and project, and that came back from Google at all.
+        self._good: dict[tuple[str, str], int] = {}
+        self._reached = -1
         self._denied: dict[str, tuple[int, int]] = {}  # denials in a row of a key, and the last one
 
     def open_at(self, target: Target, now: int) -> tuple[int, str]:
@@ -193,16 +195,24 @@ class Health:
             if self._denied:
                 of_it = f"{target.project}/"
                 self._denied = {key: row for key, row in self._denied.items() if not key.startswith(of_it)}
-            return self._succeed(_keys(target), sent_at, now)
+            self._note(target, sent_at)
+            return self._close(_keys(target), sent_at, now) if self._breakers else ()
         self.left(target, now, sent_at)
         if verdict.kind is Kind.CANCELLED or verdict.reason in _SILENT:
             return ()
         scope = self._scope(verdict, target)
-        answered = _answered(verdict, scope)
-        changes = self._succeed([key for key in _keys(target) if key[0] in answered], sent_at, now)
-        if scope:
-            changes += self._fail((scope, _name(scope, target)), verdict, sent_at, now, chance)
-        return changes
+        changes: tuple[Change, ...] = ()
+        if verdict.kind is Kind.REFUSED and not scope and rule(verdict).action is Action.ANSWER:
+            self._note(target, sent_at)
+            changes = self._close(_keys(target), sent_at, now)
+        elif _came(verdict):
+            self._reached = max(self._reached, sent_at)
+            changes = self._close((_WAY,), sent_at, now)
+        if verdict.reason in _SHUT and scope:
+            return changes + self._shut((scope, _name(scope, target)), verdict, now)
+        if not scope or sent_at < self._latest(scope, target) <= now:
+            return changes  # after the success of a later try: this failure stood alone
+        return changes + self._fail((scope, _name(scope, target)), verdict, sent_at, now, chance)
 
     def met_key(self, credential: str, verdict: Verdict, now: int) -> tuple[Change, ...]:
         """What a try says of its key (``project/1``). Tell of good answers too: they end a row of denials."""
@@ -274,13 +284,26 @@ class Health:
         return "upstream" if verdict.reason in _OF_THE_WAY else "target"
 
     def _is_known(self, model: str) -> bool:
-        return ("model", model) in self._good or self._known(model)
+        return self._known(model) or any(good == model for good, _ in self._good)
+
+    def _note(self, target: Target, sent_at: int) -> None:
+        if sent_at > self._reached:
+            self._reached = sent_at
+        key = (target.model, target.project)
+        if sent_at > self._good.get(key, -1):
+            if key not in self._good and len(self._good) >= _MOST:
+                del self._good[next(iter(self._good))]
+            self._good[key] = sent_at
+
+    def _latest(self, scope: str, target: Target) -> int:
+        """When the latest try was sent that went well for the target's breaker of this scope; -1 for none."""
+        if scope == "upstream":
+            return self._reached
+        if scope == "model":
+            return max((at for (model, _), at in self._good.items() if model == target.model), default=-1)
+        return self._good.get((target.model, target.project), -1)
 
     def _fail(self, key: _Key, verdict: Verdict, sent_at: int, now: int, chance: float) -> tuple[Change, ...]:
-        if verdict.reason in _SHUT:
-            return self._shut(key, verdict, now)
-        if sent_at < self._good.get(key, -1) <= now:
-            return ()  # a later try has gone well: this failure stood alone
         breaker = self._breakers.get(key)
         if breaker is not None and sent_at < breaker.until:
             breaker.failed_sent = max(breaker.failed_sent, sent_at)
@@ -309,14 +332,6 @@ class Health:
         self._breakers[key] = breaker
         return (_change(key, breaker, now, "open"),)
 
-    def _succeed(self, keys: Iterable[_Key], sent_at: int, now: int) -> tuple[Change, ...]:
-        for key in keys:
-            if sent_at > self._good.get(key, -1):
-                if key not in self._good and len(self._good) >= 4 * _MOST:
-                    del self._good[next(iter(self._good))]
-                self._good[key] = sent_at
-        return self._close(keys, sent_at, now) if self._breakers else ()
-
     def _close(self, keys: Iterable[_Key], sent_at: int, now: int) -> tuple[Change, ...]:
         changes = []
         for key in keys:
@@ -333,10 +348,13 @@ def _name(scope: str, target: Target) -> str:
     return {"upstream": "", "project": target.project, "model": target.model}[scope]
 
 
+_WAY: _Key = ("upstream", "")
+
+
 def _keys(target: Target) -> tuple[_Key, ...]:
     """The breakers that bar a target, from the widest to its own."""
     return (
-        ("upstream", ""),
+        _WAY,
         ("project", target.project),
         ("model", target.model),
         ("target", f"{target.model}@{target.project}"),
@@ -347,22 +365,11 @@ def _same(one: Target, other: Target) -> bool:
     return one.model == other.model and one.project == other.project
 
 
-_NOBODY = frozenset[str]()
-_ALL = frozenset({"upstream", "project", "model", "target"})
-
-
-def _answered(verdict: Verdict, scope: str) -> frozenset[str]:
-    """The kinds of breakers for which a try that is no plain success was an answer all the same.
-
-    Whatever came from Google shows that the way is free; a request refused for its own fault shows that the
-    target answers.
-    """
-    if verdict.kind is Kind.REFUSED and not scope and rule(verdict).action is Action.ANSWER:
-        return _ALL
-    came = verdict.reason not in _OF_THE_WAY and (
-        verdict.kind is not Kind.BROKEN or 200 <= verdict.status < 500
+def _came(verdict: Verdict) -> bool:
+    """Whether the try brought anything from Google, so that the way there is free."""
+    return (
+        verdict.kind in (Kind.BUSY, Kind.SPENT, Kind.REFUSED, Kind.CUT) and verdict.reason not in _OF_THE_WAY
     )
-    return frozenset({"upstream"}) if came and scope != "upstream" else _NOBODY
 
 
 def _change(key: _Key, breaker: _Breaker, now: int, state: str) -> Change:

@@ -144,6 +144,8 @@ def pursue(plan: Plan, terms: Terms, view: View) -> Generator[Move, Told, End]:
         if isinstance(move, End):
             return move
         told = yield move
+        if len(told.met) == 1 and told.met[0].verdict.kind is Kind.OK:
+            return End(told.met[0], "answered")
         chase.now = max(chase.now, told.now)
         if isinstance(move, Wait):
             continue
@@ -155,40 +157,23 @@ def pursue(plan: Plan, terms: Terms, view: View) -> Generator[Move, Told, End]:
 class _Chase:
     """The state of one pursuit."""
 
-    __slots__ = (
-        "_again",
-        "_billed",
-        "_failures",
-        "_here",
-        "_keys",
-        "_met",
-        "_plan",
-        "_resting",
-        "_spent",
-        "_terms",
-        "_tried",
-        "_view",
-        "_waits",
-        "live",
-        "now",
-    )
+    now = 0.0
+    _billed = 0
+    _tried = False
+    _waits = 0
+    _again: Target | None = None  # it has just met a passing fault
+    _here: Target | None = None  # it is waited for, to be repeated
 
     def __init__(self, plan: Plan, terms: Terms, view: View) -> None:
         self._plan = plan
         self._terms = terms
         self._view = view
-        self.now = 0.0
         self.live = list(plan.targets)
         self._met: list[Met] = []
         self._failures: dict[Target, int] = {}
         self._keys: dict[Target, int] = {}
         self._resting: dict[Target, float] = {}
         self._spent: list[Target] = []
-        self._billed = 0
-        self._tried = False
-        self._waits = 0
-        self._again: Target | None = None  # it has just met a passing fault
-        self._here: Target | None = None  # it is waited for, to be repeated
 
     def hear(self, met: tuple[Met, ...]) -> End | None:
         """Take in the ends of tries. Returns the end of the call, if they are one."""
