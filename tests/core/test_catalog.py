@@ -111,6 +111,13 @@ def test_what_google_counts_together(model: str, family: str) -> None:
     assert CATALOG.family(model) == family
 
 
+@given(ids, st.sampled_from(["free", "tier1", "tier2", "tier3"]))
+def test_a_family_is_a_name_for_itself(model: str, tier: str) -> None:
+    family = CATALOG.family(model)
+    assert CATALOG.family(family) == family
+    assert CATALOG.limits(family, tier) == CATALOG.limits(model, tier)
+
+
 def test_limits_are_those_of_the_family_and_marked_as_the_tiers() -> None:
     free = Limits(rpm=5, tpm=250_000, rpd=20, tier=("rpm", "tpm", "rpd"))
     assert CATALOG.limits("gemini-2.5-flash", "free") == free
