@@ -319,7 +319,7 @@ def test_quota_shows_what_refusals_taught_and_why_a_window_is_closed(data: Path)
 def test_money_is_shown_as_dollars_of_the_billing_account(data: Path) -> None:
     use(data, 1, project="paid")
     (spend,) = (line for line in quota(data).splitlines() if " spend " in line)
-    assert spend.split()[0] == "house"
+    assert spend.split()[:2] == ["(account)", "house"]
     assert "$2.50" in spend
 
 
@@ -376,6 +376,31 @@ def test_a_closed_key_bars_its_project(data: Path) -> None:
     assert "Resting: key free/1, key_invalid" in text
 
 
+def test_a_routes_own_limits_are_those_that_the_gateway_counts(data: Path) -> None:
+    more = "[[route]]\nname = 'capped'\ntargets = ['gemini-2.5-flash']\nlimits = { rpm = 30 }\n"
+    (data / "gemgate.toml").write_text(CONFIG + more, "utf-8")
+    remember(data, [Window("", "capped", "rpm", 30, "config", 30, 0, "", now() + 50 * SECOND)])
+    text = route(data, "capped")
+    assert "Of the route itself: rpm: 30 of 30 left (config)" in text
+    assert f"Now: {FLASH}@free is tried first." in text
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        write_running(data, {"gateway": {"url": url}})
+        text = route(data, "capped")
+        assert "Of the route itself: rpm: 0 of 30 left (config)" in text
+        assert "the first target to be ready" in text
+        assert "(route)" in quota(data)
+
+
+def test_a_weighted_route_says_that_its_order_is_drawn(data: Path) -> None:
+    more = (
+        "[[route]]\nname = 'drawn'\nbalance = 'weighted'\ntargets = ['gemini-2.5-flash', 'gemini-2.5-pro']\n"
+    )
+    (data / "gemgate.toml").write_text(CONFIG + more, "utf-8")
+    assert "The order is drawn by weight for each call" in route(data, "drawn")
+    assert "drawn by weight for each" not in route(data, "fast")
+
+
 def test_what_never_fits_is_told_as_such(data: Path) -> None:
     text = route(data, "strict", "--tokens", "5000")
     assert "never (input tokens per minute)" in text
@@ -410,6 +435,8 @@ def test_without_routing_there_is_one_target(data: Path) -> None:
     text = route(data, FLASH)
     assert "routing is off, so there is one target and one try" in text
     assert "2. " not in text
+    use(data, 3)
+    assert "1. gemini-2.5-flash@free is tried first" in route(data, FLASH)
     assert "Routing is off" in quota(data)
 
 

@@ -61,18 +61,22 @@ class Outlook:
         self.health = Health(lambda model: self.snapshot.catalog.card(model) is not None)
         self.as_of = 0
         self.state: dict[str, object] = {}
+        self._of_routes: list[Window] = []
         if settings.database.exists():
             with record.opened(settings) as conn, reading(conn):
                 self._restore(conn)
 
     def _restore(self, conn: sqlite3.Connection) -> None:
         windows, self.as_of = quotas.windows(conn)
+        # A route's own limits are counted by the gateway alone: the record does not know which calls they held.
+        own = [one for one in windows if not one.project and one.window != "spend"]
+        self._of_routes = own if self.gateway else []
         midnight = pacific.midnight(pacific.day_of(self.now))
         used = [
             Used(self.bucket(row.model, row.project), row.sent_at, row.requests, row.tokens, row.nano)
             for row in uses.since_midnight(conn, midnight, self.now - SPEND)
         ]
-        self.quota.restore(windows, used, self.now)
+        self.quota.restore([one for one in windows if one not in own], used, self.now)
         self.health.restore(quotas.breakers(conn)[0], self.now)
         kept = quotas.state(conn)
         if kept is not None:
@@ -82,9 +86,11 @@ class Outlook:
         """What Google counts a model's calls in."""
         return Bucket(project, self.snapshot.catalog.family(model))
 
-    def standing(self, target: Target, tokens: int) -> Standing:
-        """Whether a call of so many input tokens may go there now, or when."""
+    def standing(self, target: Target, tokens: int, route: str = "") -> Standing:
+        """Whether a call of so many input tokens, by a route or none, may go there now, or when."""
         now = self.now
+        if not self.snapshot.routed:
+            return Standing()
         at, why = self.health.open_at(target, now)
         if at <= now:
             at, why = self.snapshot.key_at(target.project, self.health, now), "closed"
@@ -95,6 +101,9 @@ class Outlook:
         room = self.quota.room(self.bucket(target.model, target.project), tokens, now)
         if room.at > now:
             return Standing(_seconds(room.at, now), f"quota:{room.window}", room=True)
+        full = max(self.windows_of_route(route), key=lambda one: one.room_at, default=None)
+        if full is not None and full.room_at > now:
+            return Standing(_seconds(full.room_at, now), f"quota:{full.window}", room=True)
         return Standing()
 
     def windows(self) -> list[Window]:
@@ -102,7 +111,12 @@ class Outlook:
         found = [
             one for one in self.quota.windows(self.now) if one.used or one.limit is not None or one.reason
         ]
+        found += self._of_routes
         return sorted(found, key=lambda one: (one.window == "spend", one.project, one.family))
+
+    def windows_of_route(self, route: str) -> list[Window]:
+        """The windows of a route's own limits, as the gateway that runs kept them last."""
+        return [one for one in self._of_routes if route and one.family == route]
 
     def windows_of(self, target: Target) -> Iterator[Window]:
         """The windows that a target's calls count in, those of which anything is known."""

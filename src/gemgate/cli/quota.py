@@ -41,7 +41,7 @@ def command(data: Path | None, config: Path | None, project: str, as_json: bool)
     """Show the quota windows: how full, whose limit, and when room returns.
 
     rpm and rpd are requests a minute and a day, tpm and tpd input tokens; days end at midnight in California.
-    spend is dollars in 10 minutes on a billing account, which stands in the column family. Use comes from the
+    spend is dollars in 10 minutes of a billing account, or of a project that names none. Use comes from the
     record; limits without a number are not known yet.
     """
     outlook = Outlook(settings_of(config, data), time.time_ns() // 1000)
@@ -82,7 +82,7 @@ def resting(state: State, now: int) -> str:
 
 def _cells(one: Window, now: int) -> list[str]:
     return [
-        plain(one.project),
+        plain(one.project or ("(account)" if one.window == "spend" else "(route)")),
         plain(one.family),
         one.window,
         amount(one, one.used),

@@ -19,8 +19,9 @@ from gemgate.cli.quota import resting
 from gemgate.cli.shown import plain
 from gemgate.core.errors import Refused
 from gemgate.core.explain import Row, explain
+from gemgate.core.health import Standing
 from gemgate.core.quota import Window
-from gemgate.core.routing import MEDIA, Plan, Target, Wants, plan_of_one
+from gemgate.core.routing import MEDIA, Plan, Route, Target, Wants, plan_of_one
 
 
 @click.command("route")
@@ -58,7 +59,16 @@ def command(data: Path | None, config: Path | None, model: str, as_json: bool, *
 def told(outlook: Outlook, plan: Plan, wants: Wants) -> Iterator[str]:
     """The plan in words."""
     yield _head(outlook, plan, wants)
-    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens))
+    if any(route.name == plan.route and route.balance == "weighted" for route in _routes(outlook)):
+        yield "  The order is drawn by weight for each call; this is one of them."
+    if plan.limits is not None:
+        kept = outlook.windows_of_route(plan.route) or [
+            Window("", plan.route, name, plan.limits.of(name), "config")
+            for name in ("rpm", "tpm")
+            if plan.limits.of(name) is not None
+        ]
+        yield f"  Of the route itself: {', '.join(left(one, outlook.now) for one in kept)}"
+    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens, plan.route))
     for row, target in zip(rows, plan.targets, strict=False):
         yield f"  {row.place}. {row.target} {row.verdict}"
         yield f"     why     {row.why}"
@@ -90,7 +100,7 @@ def left(one: Window, now: int) -> str:
 
 def _wants(outlook: Outlook, model: str, more: dict[str, Any]) -> Wants:
     """A plain call for the model: an embedding where that is what it makes, else generateContent."""
-    routes = [route for route in outlook.snapshot.settings.routes if route.name == model]
+    routes = [route for route in _routes(outlook) if route.name == model]
     first = next((one.model for route in routes for one in route.targets), model)
     card = outlook.snapshot.catalog.card(first)
     embeds = card is not None and card.kind == "embedding"
@@ -104,6 +114,10 @@ def _wants(outlook: Outlook, model: str, more: dict[str, Any]) -> Wants:
         forbids=more["fallback"] == "off",
         project=more["project"],
     )
+
+
+def _routes(outlook: Outlook) -> tuple[Route, ...]:
+    return outlook.snapshot.settings.routes
 
 
 def _plan(outlook: Outlook, wants: Wants) -> Plan:
@@ -132,7 +146,7 @@ def _now(outlook: Outlook, plan: Plan, wants: Wants, rows: tuple[Row, ...]) -> s
     """What would happen first."""
     if not plan.targets:
         return "Now: no target is left, so the call is refused."
-    stands = [outlook.standing(target, wants.tokens) for target in plan.targets]
+    stands = [outlook.standing(target, wants.tokens, plan.route) for target in plan.targets]
     ready = next((row.target for row, one in zip(rows, stands, strict=False) if one.at <= 0), None)
     if ready is not None:
         return f"Now: {ready} is tried first."
@@ -151,7 +165,7 @@ def _now(outlook: Outlook, plan: Plan, wants: Wants, rows: tuple[Row, ...]) -> s
 
 
 def _object(outlook: Outlook, plan: Plan, wants: Wants) -> dict[str, object]:
-    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens))
+    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens, plan.route))
     return {
         "model": wants.model,
         "method": wants.method,
@@ -160,15 +174,15 @@ def _object(outlook: Outlook, plan: Plan, wants: Wants) -> dict[str, object]:
         "as_of": outlook.as_of or None,
         "gateway": outlook.gateway or None,
         "targets": [
-            _target(outlook, target, row, wants) for target, row in zip(plan.targets, rows, strict=False)
+            _target(outlook, target, row, outlook.standing(target, wants.tokens, plan.route))
+            for target, row in zip(plan.targets, rows, strict=False)
         ],
         "left_out": msgspec.to_builtins(plan.left_out),
         "sentence": _now(outlook, plan, wants, rows),
     }
 
 
-def _target(outlook: Outlook, target: Target, row: Row, wants: Wants) -> dict[str, object]:
-    stand = outlook.standing(target, wants.tokens)
+def _target(outlook: Outlook, target: Target, row: Row, stand: Standing) -> dict[str, object]:
     state = outlook.barring(target)
     return {
         "place": row.place,
