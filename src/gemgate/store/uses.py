@@ -91,7 +91,7 @@ def days(
         rows = list(_raw(conn, (since, until), _NEVER, methods))
     else:
         rows = conn.execute(_SLOTS, {"since": first, "until": last}).fetchall()
-        rows += _raw(conn, (first, last), _NEVER, methods, low=_mark(conn))
+        rows += _raw(conn, (first, last), _NEVER, methods, low=_skipped(conn, _mark(conn), first - _LEAD))
         if since < first:
             rows += _raw(conn, (since, first), _NEVER, methods)
         if last < until:
@@ -124,11 +124,10 @@ def advance(
 ) -> bool:
     """Sum up to ``most`` further tries; True when more are left. ``now`` is UTC µs.
 
-    Takes about 2 µs a try. Needs the caller's transaction.
+    Takes one to two µs a try. Needs the caller's transaction. A start that finds a day unsummed (the first after
+    an upgrade) is quicker when it sums first and asks then.
     """
-    low = _mark(conn)
-    if low is None:
-        low = _before(conn, now - _KEPT)
+    low = _skipped(conn, _mark(conn), now - _KEPT)
     top = conn.execute("SELECT ifnull(max(seq), 0) FROM attempts").fetchone()[0]
     high = min(top, low + most)
     if high > low:
@@ -142,10 +141,20 @@ def advance(
     return bool(high < top)
 
 
-def _mark(conn: sqlite3.Connection) -> int | None:
-    """The last try that is in the sums, None before the first."""
+def _mark(conn: sqlite3.Connection) -> int:
+    """The last try that is in the sums, 0 before the first."""
     row = conn.execute("SELECT seq FROM marks WHERE name = 'use_slots'").fetchone()
-    return None if row is None else int(row[0])
+    return 0 if row is None else int(row[0])
+
+
+def _skipped(conn: sqlite3.Connection, low: int, at: int) -> int:
+    """``low``, or further on when nobody summed for long: what follows it is of calls received before ``at``."""
+    row = conn.execute(
+        "SELECT c.received_at FROM attempts AS a JOIN calls AS c ON c.seq = a.call_seq"
+        " WHERE a.seq > ? ORDER BY a.seq LIMIT 1",
+        (low,),
+    ).fetchone()
+    return low if row is None or row[0] >= at else max(low, _before(conn, at))
 
 
 def _before(conn: sqlite3.Connection, at: int) -> int:
@@ -178,12 +187,10 @@ def _raw(
 def _low(conn: sqlite3.Connection, since: int) -> int:
     """A ``seq`` that is below those of all tries sent at ``since`` or later."""
     mark = _mark(conn)
-    if mark is None:
-        return _before(conn, since - _LEAD)
     first = conn.execute(
         "SELECT min(first_seq) FROM use_slots WHERE slot >= ?", (since // SLOT * SLOT,)
     ).fetchone()[0]
-    return mark if first is None else min(mark, int(first) - 1)
+    return _skipped(conn, mark if first is None else min(mark, int(first) - 1), since - _LEAD)
 
 
 def _open(conn: sqlite3.Connection, span: tuple[int, int], methods: Collection[str]) -> Iterator[_Row]:
