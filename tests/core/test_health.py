@@ -121,6 +121,24 @@ def test_stragglers_neither_lengthen_nor_take_the_probes_place() -> None:
     assert health.open_at(A, now + 1) == (now + 1, "")
 
 
+def test_a_second_try_in_spite_of_the_probe_does_not_take_its_place() -> None:
+    health = Health()
+    fails(health)
+    now = T0 + FIRST
+    assert health.begin(A, now)
+    assert not health.begin(A2, now + 1)
+    health.left(A2, now + 2)
+    assert health.open_at(A, now + 2)[1] == "probing"
+
+
+def test_a_success_between_two_failures_does_not_close() -> None:
+    health = Health()
+    fails(health)
+    health.met(A, BUSY, T0 - 10, T0 + 1, 0.5)
+    assert health.met(A, OK, T0 - 20, T0 + 2, 0.5) == ()
+    assert health.met(A, OK, T0 - 9, T0 + 3, 0.5) != ()
+
+
 def test_a_probe_that_is_slow_gives_its_place_to_another() -> None:
     health = Health()
     health.met(A, BUSY, T0 - 3 * S, T0, 0.5)  # the failure took three seconds

@@ -359,6 +359,17 @@ def test_room_is_missing_only_when_nothing_else_is() -> None:
     assert talk([A], world=world)[1].reason == "no_way"
 
 
+def test_a_closed_target_does_not_hide_that_another_lacks_room() -> None:
+    world = World(until={A: (3600.0, "closed"), B: (50.0, "quota:rpm")})
+    end = talk([A, B], world=world)[1]
+    assert (end.reason, end.retry_after) == ("no_room", 50.0)
+
+
+def test_a_bad_key_is_no_reason_to_leave_a_target_that_only_cools_down() -> None:
+    world = World()
+    assert asked([A], shuts(A, 2.0, "breaker", BAD_KEY), OK, world=world) == [Try(A), Wait(2.0, (A,)), Try(A)]
+
+
 def test_a_day_that_is_spent_is_lack_of_room() -> None:
     world = World()
     end = talk([A], shuts(A, 5000.0, "quota:rpd", DAY), world=world)[1]

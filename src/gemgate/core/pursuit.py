@@ -219,8 +219,6 @@ class _Chase:
                 self._leave(target)
             else:
                 self._here = target  # another key, at once, if the view says that there is one
-            if self._view.standing(target).at > 0.0:
-                self._leave(target)
         elif asked.action is Action.AGAIN:
             count = self._failures[target] = self._failures.get(target, 0) + 1
             if count > min(asked.repeats, self._terms.repeats):
@@ -321,14 +319,14 @@ class _Chase:
         for target, one in standings:
             first = min(first, max(one.at, self._resting.get(target, 0.0) - self.now))
             lacks_room = one.why.startswith(_LACKS_ROOM)
-            if target in self.live or (target in self._spent and lacks_room):
-                remain.append(one)
-        if reason != "no_way":
-            if not remain or all(one.why == "closed" or one.at == math.inf for one in remain):
-                reason = "no_way"
-            if remain and all(one.why.startswith(_LACKS_ROOM) for one in remain):
-                reason = "no_room"
-        met = self._last_word(bool(remain) and reason != "no_way")
+            shut = one.why == "closed" or (one.at == math.inf and not lacks_room)
+            if (target in self.live and not shut) or (target in self._spent and lacks_room):
+                remain.append(lacks_room)
+        if not remain:
+            reason = "no_way"
+        elif reason != "no_way" and all(remain):
+            reason = "no_room"
+        met = self._last_word(reason != "no_way")
         return End(met, reason, None if math.isinf(first) else first, standings)
 
     def _last_word(self, waiting: bool) -> Met | None:
