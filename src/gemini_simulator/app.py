@@ -7,6 +7,7 @@ import gzip
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from email.utils import formatdate
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -27,6 +28,12 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 PROTOCOL = control.PROTOCOL
+
+
+@lru_cache(maxsize=4)
+def spoken_date(second: int) -> str:
+    """A moment as HTTP's Date tells it."""
+    return formatdate(second, usegmt=True)
 
 
 class ClientGoneError(Exception):
@@ -121,7 +128,7 @@ class Exchange:
     async def in_time(self, work: Awaitable[Reply | StreamReply]) -> Reply | StreamReply:
         """The handler's answer within X-Server-Timeout (simulated seconds). Raises ApiError 504 after it."""
         text, clock = self.headers.get("x-server-timeout", ""), self.world.clock
-        if not text.replace(".", "", 1).isdigit() or clock.instant:
+        if not text.replace(".", "", 1).isdigit() or clock.timeless:
             return await work
         try:
             return await asyncio.wait_for(work, float(text) / clock.speed)
@@ -282,7 +289,7 @@ class Exchange:
         fixed = {
             "content-type": content_type,
             "vary": "Origin, X-Origin, Referer",
-            "date": formatdate(self.world.clock.now(), usegmt=True),
+            "date": spoken_date(int(self.world.clock.now())),
             "server": "scaffolding on HTTPServer2",
             "x-xss-protection": "0",
             "x-frame-options": "SAMEORIGIN",

@@ -152,7 +152,7 @@ def shut(world: World, outage: Outage | None, value: Any, spared: object) -> dic
     how, seconds = str(value.get("how", "refuse")), float(value["seconds"])
     if how not in OUTAGES or not 0 <= seconds < float("inf") or outage is None:
         raise ValueError(f"an outage has seconds and is one of {', '.join(OUTAGES)}")
-    outage(seconds / world.clock.speed, how, spared)
+    outage(seconds / (world.clock.speed or 1.0), how, spared)
     return {"seconds": seconds, "how": how}
 
 

@@ -59,7 +59,7 @@ clock {now, speed, at}, faults, minutes, outage {seconds, how: refuse or reset}.
 @click.option(
     "--speed",
     default=1.0,
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0),
     help="Simulated seconds per real second: 60 plays a minute in one.",
 )
 @click.option("--instant", is_flag=True, help="Never wait.")
@@ -107,7 +107,8 @@ def main(list_faults: bool, **options: Any) -> None:
     app = Simulator(world, options["log_file"])
     config = uvicorn.Config(
         app, host=options["host"], port=options["port"], http=Protocol, ws="none", loop="uvloop", log_level="warning",
-        access_log=False, server_header=False, date_header=False, timeout_keep_alive=75, backlog=2048,
+        access_log=False, proxy_headers=False, server_header=False, date_header=False, timeout_keep_alive=75,
+        backlog=2048,
         h11_max_incomplete_event_size=65536, ssl_certfile=options["tls_cert"], ssl_keyfile=options["tls_key"],
     )  # fmt: skip
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:

@@ -27,8 +27,8 @@ TIMER_SECONDS = 0.001  # what a loop's timer can tell apart
 class Clock:
     """Simulated time: ``now()`` is unix seconds, which may start anywhere and run faster than real ones.
 
-    ``speed`` is simulated seconds per real second. With ``instant`` sleeping takes no real time at all
-    and does not move the clock.
+    ``speed`` is simulated seconds per real second; at 0 the clock stands still, and nobody sleeps. With ``instant``
+    sleeping takes no real time at all and does not move the clock.
     """
 
     def __init__(self, start: float | None = None, speed: float = 1.0, instant: bool = False) -> None:
@@ -39,6 +39,11 @@ class Clock:
         self.speed = speed
         self.instant = instant
 
+    @property
+    def timeless(self) -> bool:
+        """Whether sleeping takes no time."""
+        return self.instant or not self.speed
+
     def now(self) -> float:
         """Simulated unix time in seconds."""
         return self._start + (self._tick() - self._origin) * self.speed
@@ -48,10 +53,10 @@ class Clock:
 
         ``at`` is the real unix time at which the clock shows ``moment``: then it follows the system's time, so that
         another program with the same three numbers has the same clock however late either was told. A sleep under
-        way ends as its speed was when it began. Raises ValueError for a speed that is not above zero.
+        way ends as its speed was when it began. Raises ValueError for a speed below zero.
         """
-        if speed is not None and not speed > 0:
-            raise ValueError("the speed of a clock is above zero")
+        if speed is not None and not 0 <= speed < float("inf"):
+            raise ValueError("the speed of a clock is not below zero")
         start = self.now() if moment is None else moment
         self._tick = time.monotonic if at is None else time.time
         self._origin = self._tick() if at is None else at
@@ -60,7 +65,7 @@ class Clock:
 
     async def sleep(self, seconds: float) -> float:
         """Wait ``seconds`` of simulated time or a little more: how much more; returns at once on an instant clock."""
-        if self.instant or seconds <= 0:
+        if self.timeless or seconds <= 0:
             await asyncio.sleep(0)
             return 0.0
         speed = self.speed

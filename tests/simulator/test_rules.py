@@ -99,7 +99,7 @@ def test_a_value_that_is_no_number_is_said(own: Simulator, value: str) -> None:
 
 def test_bad_words_at_the_own_door_are_said(own: Simulator) -> None:
     for path, value in (
-        ("clock", {"speed": 0}),
+        ("clock", {"speed": -1}),
         ("clock", {"now": "yesterday"}),
         ("clock", []),
         ("minutes", "elastic"),
@@ -137,6 +137,14 @@ def test_two_programs_have_one_clock_however_late_they_were_told() -> None:
             assert shown["now"] <= start + (after - epoch) * speed + 0.001
         simulator.set_clock(speed=2.0)
         assert simulator.clock()["now"] >= start + (after - epoch) * 60.0
+
+
+def test_a_clock_can_stand_still() -> None:
+    with Simulator("--now", "2026-11-23T20:00:00Z", "--speed", "0") as simulator:
+        assert generate(simulator.url, prompt()).status == 200
+        assert simulator.clock() == {"now": START, "speed": 0.0}
+        simulator.set_clock(START + 9)
+        assert simulator.clock()["now"] == START + 9
 
 
 def answered(simulator: Simulator) -> Answer:

@@ -16,7 +16,7 @@ from gemini_simulator.world import Clock, Project, World
 START = 1_795_464_000.0  # 2026-11-23 20:00 UTC, noon in California
 MODEL = "gemini-3.8-flash"
 DOLLARS_PER_MILLION = 0.75
-STANDING = 1e-9
+STANDING = 0.0
 
 
 class Play:

@@ -50,4 +50,4 @@ def parse_duration(value: Any, field: str) -> float:
 
 def work_time(world: World, seconds: float) -> float:
     """How long background work takes here, in simulated seconds: none on an instant clock."""
-    return 0.0 if world.clock.instant else seconds
+    return 0.0 if world.clock.timeless else seconds
