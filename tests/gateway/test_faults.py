@@ -14,6 +14,8 @@ import pytest
 from tests.gateway.launch import Gateway
 from tests.simulator.launch import Simulator
 
+ROUTED = False  # one try at one target; tests/proof has these faults at every place of a route
+
 MODEL = "/v1beta/models/gemini-2.5-flash"
 FORMS = {
     "unary": MODEL + ":generateContent",

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from gemgate.gateway.watch import Vigil, Watch
+from tests.gateway.conftest import UNROUTED
 from tests.gateway.launch import Gateway, until
 from tests.gateway.raw import ARRAY_HEAD, END, STREAM_HEAD, Asked, Upstream, chunk, dial, read_until, whole
 
@@ -110,7 +111,7 @@ def test_an_absurd_error_of_upstream_has_its_row(path: str, error: dict[str, Any
     plain, framed = whole(body, status=b"429 Busy"), STREAM_HEAD + chunk(b"data: " + body + b"\n\n") + END
     with (
         Upstream(lambda conn, asked: framed if b"stream" in asked.line else plain) as upstream,
-        Gateway(tmp_path, upstream.url) as gateway,
+        Gateway(tmp_path, upstream.url, UNROUTED) as gateway,
         httpx.Client(base_url=gateway.url) as client,
     ):
         answer = client.post(path, json=ASK)
@@ -484,7 +485,7 @@ def test_an_early_answer_does_not_spoil_the_connection(tmp_path: Path) -> None:
     big = {"contents": [{"parts": [{"text": "x" * (20 << 20)}]}]}
     with (
         Upstream(says, early=True) as upstream,
-        Gateway(tmp_path, upstream.url) as gateway,
+        Gateway(tmp_path, upstream.url, UNROUTED) as gateway,
         httpx.Client(base_url=gateway.url) as client,
     ):
         answer = client.post(GENERATE, json=big)

@@ -128,16 +128,23 @@ def test_public_things_say_what_they_are_for(module: Module) -> None:
 
 
 def test_the_pursuit_is_the_only_retry_loop_on_the_call_path() -> None:
-    senders = [
-        module.name
-        for module in modules()
-        if module.name.startswith("gemgate/gateway/") and "upstream.send(" in module.text
+    """One room sends, only the driver makes tries, and its one loop follows the generator of ``core.pursuit``."""
+    gateway = [module for module in modules() if module.name.startswith("gemgate/gateway/")]
+    sending = [module for module in gateway if "upstream.send(" in module.text]
+    assert [module.name for module in sending] == ["gemgate/gateway/attempt.py"]
+    assert not any(
+        "upstream.send(" in ast.unparse(node)
+        for node in ast.walk(sending[0].tree)
+        if isinstance(node, ast.While | ast.For | ast.AsyncFor)
+    )
+    assert [module.name for module in gateway if "await attempt(" in module.text] == [
+        "gemgate/gateway/pursue.py"
     ]
-    assert senders == ["gemgate/gateway/pursue.py"]
-    (pursue,) = (module for module in modules() if module.name == "gemgate/gateway/pursue.py")
+    (pursue,) = (module for module in gateway if module.name == "gemgate/gateway/pursue.py")
     loops = [node for node in ast.walk(pursue.tree) if isinstance(node, ast.While | ast.For | ast.AsyncFor)]
-    retrying = [loop for loop in loops if "attempt(" in ast.unparse(loop)]
-    assert len(retrying) == 1
+    following = [loop for loop in loops if "moves.send(" in ast.unparse(loop)]
+    assert len(following) == 1
+    assert not any("_try(" in ast.unparse(loop) for loop in loops)
 
 
 def test_tests_use_no_mocks() -> None:

@@ -113,9 +113,10 @@ class Affinity:
         paid = not ticket.snapshot.free(project)
         for name in names:
             model = trial.target.model if name.startswith(_STRICT) else ""
+            known = self._known.get(name)
+            if known is not None and known.project == project and (known.model or not model):
+                continue  # a read or a list says nothing new, least of all of the model
             home = Home(project, model)
-            if self._known.get(name) == home:
-                continue
             self._remember(name, home)
             fresh.append(Made(name, project, model, made.expires(name, now, paid=paid)))
         if fresh:

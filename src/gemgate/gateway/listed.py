@@ -33,8 +33,9 @@ async def listed(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer
     field = listing.of(ticket.match)
     query = ticket.exchange.query
     asked = dict(parse_qsl(query, keep_blank_values=True))
-    start, token = _cursor(asked.pop("pageToken", ""), plan)
-    size = int(asked["pageSize"]) if asked.get("pageSize", "").isdigit() else ENOUGH
+    start, token = _cursor(asked.pop("pageToken", "") or asked.pop("page_token", ""), plan)
+    wanted = asked.get("pageSize") or asked.get("page_size", "")
+    size = int(wanted) if wanted.isdigit() else ENOUGH
     pages: list[bytes] = []
     onward = ""
     count = 0
@@ -45,9 +46,12 @@ async def listed(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer
             if not answer.verdict.ok or answer.reply is not None:
                 return answer
             body = judging.decoded(answer.headers, answer.body)
+            try:
+                count += listing.count(field, body)
+                token = listing.token(body)
+            except msgspec.DecodeError:
+                return answer  # no list's answer: the client may make something of it
             pages.append(body)
-            count += listing.count(field, body)
-            token = listing.token(body)
             if token:
                 onward = listing.spell(target.project, token)
                 break

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from math import inf
 
 from gemgate.core import pursuit
 from gemgate.core.pursuit import End, Met, Race, Terms, Told, Try, Wait
@@ -155,7 +156,8 @@ class Chase:
     def result(self, end: End) -> Answer:
         """The answer that the end of the pursuit names. Raises Refused where gemgate says it itself."""
         ticket = self.ticket
-        ticket.retry_after = end.retry_after
+        if ticket.snapshot.routed and end.reason not in ("answered", "refused"):
+            ticket.retry_after = inf if end.retry_after is None else end.retry_after
         chosen = next((row for row in reversed(self.answers) if row[0] is end.met), None)
         for row in self.answers:
             if row is not chosen:

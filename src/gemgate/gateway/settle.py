@@ -46,19 +46,19 @@ async def settle(ticket: Ticket, desk: Desk) -> None:
 
 
 def record(ticket: Ticket, desk: Desk) -> Record:
-    """The call's row with its attempts, the one whose answer the client got last."""
+    """The call's row with its attempts."""
     match, asked, exchange = ticket.match, ticket.asked, ticket.exchange
     winner = ticket.trial
-    trials = [trial for trial in ticket.trials if trial is not winner]
     if winner is not None:
-        trials.append(winner)
         desk.affinity.learn_stream(ticket, winner, desk.clock.now())
     attempts = []
-    for trial in trials:
+    for trial in ticket.trials:
         row = attempt_row(trial, ticket)
         desk.board.settled(trial, ticket, row.usage, row.cost)
         attempts.append(row)
-    meter = next((trial.meter for trial in reversed(trials) if trial.meter is not None), None)
+    meter = winner.meter if winner is not None else None
+    if meter is None:
+        meter = next((trial.meter for trial in reversed(ticket.trials) if trial.meter is not None), None)
     duration = (perf_counter_ns() - ticket.started) // 1000
     first = (exchange.first_byte_at - ticket.started) // 1000 if exchange.first_byte_at else None
     if first is None and ticket.outcome not in (Outcome.CANCELLED, Outcome.INTERRUPTED):
@@ -87,6 +87,7 @@ def record(ticket: Ticket, desk: Desk) -> Record:
         waited=ticket.waited,
         route=ticket.route,
         made=ticket.made,
+        answered=winner.number if winner is not None else 0,
     )
 
 

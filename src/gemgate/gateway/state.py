@@ -21,10 +21,12 @@ from gemgate.core.health import Change, State
 from gemgate.core.quota import Bucket, Used, Window
 from gemgate.gateway.desk import Desk
 from gemgate.store import quotas, uses
+from gemgate.store.connection import Connection
 
 log = logging.getLogger("gemgate.gateway")
 
 PERIOD = 1.0  # seconds of real time
+UNSUMMED = 200_000  # tries that the start sums up at most
 QUIET = 5  # periods without a change after which the state is kept all the same, so that it does not look old
 RECENT = 602 * 1_000_000  # µs: the longest rolling window, money's, with its margin
 
@@ -37,11 +39,13 @@ async def restore(desk: Desk) -> None:
     board, family = desk.board, desk.snapshot.catalog.family
     midnight = pacific.midnight(pacific.day_of(now))
     try:
+        # After a long time without, what was not summed up yet is cheaper to sum than to read.
+        await desk.db.run(lambda conn: uses.advance(conn, now, UNSUMMED))
         windows, states, spent = await desk.db.run(
             lambda conn: (
                 quotas.windows(conn)[0],
                 quotas.breakers(conn)[0],
-                uses.used(conn, now - RECENT, midnight),
+                uses.since_midnight(conn, midnight, now - RECENT),
             )
         )
     except Refused as refused:
@@ -96,9 +100,13 @@ class Keeper:
         self._quiet = 0
         board.changes = []
 
-        snapshot = quotas.Snapshot(fresh, states, changes, body, desk.boot, now)
+        def write(conn: Connection) -> None:
+            """One transaction."""
+            quotas.changed(conn, changes)
+            quotas.keep(conn, fresh, states, body, desk.boot, now)
+
         try:
-            await desk.db.run(lambda conn: quotas.keep(conn, snapshot))
+            await desk.db.run(write)
         except Refused:
             board.changes = changes + board.changes
             return
