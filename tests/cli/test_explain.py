@@ -379,7 +379,8 @@ def test_a_closed_key_bars_its_project(data: Path) -> None:
 def test_a_routes_own_limits_are_those_that_the_gateway_counts(data: Path) -> None:
     more = "[[route]]\nname = 'capped'\ntargets = ['gemini-2.5-flash']\nlimits = { rpm = 30 }\n"
     (data / "gemgate.toml").write_text(CONFIG + more, "utf-8")
-    remember(data, [Window("", "capped", "rpm", 30, "config", 30, 0, "", now() + 50 * SECOND)])
+    full = Window("", "capped", "rpm", 30, "config", 30, 0, "", now() + 50 * SECOND)
+    remember(data, [full, Window("", "capped", "rpd", used=30)])
     text = route(data, "capped")
     assert "Of the route itself: rpm: 30 of 30 left (config)" in text
     assert f"Now: {FLASH}@free is tried first." in text
@@ -387,7 +388,7 @@ def test_a_routes_own_limits_are_those_that_the_gateway_counts(data: Path) -> No
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         write_running(data, {"gateway": {"url": url}})
         text = route(data, "capped")
-        assert "Of the route itself: rpm: 0 of 30 left (config)" in text
+        assert "Of the route itself: rpm: 0 of 30 left (config)\n" in text
         assert "the first target to be ready" in text
         assert "(route)" in quota(data)
 

@@ -70,7 +70,8 @@ class Outlook:
         windows, self.as_of = quotas.windows(conn)
         # A route's own limits are counted by the gateway alone: the record does not know which calls they held.
         own = [one for one in windows if not one.project and one.window != "spend"]
-        self._of_routes = own if self.gateway else []
+        if self.gateway:
+            self._of_routes = [one for one in own if one.limit is not None]
         midnight = pacific.midnight(pacific.day_of(self.now))
         used = [
             Used(self.bucket(row.model, row.project), row.sent_at, row.requests, row.tokens, row.nano)
@@ -112,11 +113,15 @@ class Outlook:
             one for one in self.quota.windows(self.now) if one.used or one.limit is not None or one.reason
         ]
         found += self._of_routes
-        return sorted(found, key=lambda one: (one.window == "spend", one.project, one.family))
+        order = (*WINDOWS, "spend")
+        return sorted(
+            found,
+            key=lambda one: (one.window == "spend", one.project, one.family, order.index(one.window)),
+        )
 
     def windows_of_route(self, route: str) -> list[Window]:
         """The windows of a route's own limits, as the gateway that runs kept them last."""
-        return [one for one in self._of_routes if route and one.family == route]
+        return [one for one in self.windows() if one in self._of_routes and one.family == route]
 
     def windows_of(self, target: Target) -> Iterator[Window]:
         """The windows that a target's calls count in, those of which anything is known."""
