@@ -541,6 +541,16 @@ def test_several_violations_close_each_its_window_and_a_nameless_one_names_no_li
     assert [row.window for row in brain.windows(NOON) if row.project == "two" and row.closed_until] == ["tpd"]
 
 
+def test_a_zero_in_a_refusal_that_heals_is_not_taken_for_a_limit() -> None:
+    brain = quota(Limits(), None)
+    brain.learn(
+        FLASH, refusal("quota_minute", Violation("rpm", 5), Violation("tpm", 0), retry_after=9.0), NOON
+    )
+    assert brain.room(FLASH, 1, NOON) == Room(NOON + 9 * SECOND, "rpm")
+    assert brain.room(FLASH, 1, NOON + 9 * SECOND) == Room(NOON + 9 * SECOND)
+    assert limits(brain)["tpm"] == (None, "")
+
+
 def test_a_paid_day_that_rolls_is_not_counted_to_midnight() -> None:
     brain = quota(Limits(rpd=3, tier=("rpd",)), None)
     for _ in range(3):

@@ -151,6 +151,15 @@ def test_a_clock_that_is_set_back_frees_nothing_and_heals_in_a_span(back: int) -
     assert (rolling.count, rolling.weight, len(rolling.entries)) == (0, 0, 0)
 
 
+def test_a_use_after_the_clock_was_set_back_does_not_stand_behind_the_future() -> None:
+    rolling = Rolling(SPAN, WIDTH)
+    rolling.charge(5, 500, START + 3600 * SECOND)
+    rolling.charge(1, 1, START)
+    assert rolling.room_at(COUNT, 6, Ahead(), 6, START + SPAN - 1) == rolling.leaves(START)
+    rolling.expire(START + SPAN + WIDTH)
+    assert (rolling.count, rolling.weight) == (0, 0)
+
+
 # Days: midnight by the zone database, not by our own rules.
 MIDNIGHTS = [
     *("2026-03-08T00:00", "2026-03-09T00:00"),  # the day of 23 hours begins and ends
@@ -221,6 +230,15 @@ def test_those_ahead_fill_the_days_in_order(
 
 def test_who_comes_after_ten_years_of_others_never_comes() -> None:
     assert Day(0).room_at(COUNT, 1, Ahead(10**9, 10**9), 1, START) == NEVER
+
+
+def test_what_is_put_right_before_midnight_is_right_after_it() -> None:
+    midnight = at("2026-07-04T00:00")
+    day = Day(SECOND)
+    day.charge(3, 30, midnight - 1)
+    day.adjust(-1, -18, midnight - 1)
+    day.roll(midnight + SECOND)
+    assert (day.count, day.weight) == (2, 12)
 
 
 def test_a_clock_that_is_set_back_by_days_keeps_what_was_counted() -> None:

@@ -175,15 +175,14 @@ class Line:
             if bucket in closed:
                 continue
             # Whoever is in several queues comes up once for each, one right after the other.
-            if number > seen and not place.gone:
+            if number > seen:
                 seen = number
                 waiter = place.waiter
                 assert waiter is not None
                 yield from _offers(waiter, room, closed)
             if bucket not in closed:
+                # It may have left meanwhile, as this place may: then it is offered nothing, and leads on.
                 following = place.after
-                while following.gone:
-                    following = following.after
                 if following.waiter is not None:
                     heappush(heads, (following.waiter.number, order, bucket, following))
 
