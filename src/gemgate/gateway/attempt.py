@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 
 from gemgate.core.call import Intent
 from gemgate.core.routing import Target
+from gemgate.core.verdict import Scope
 from gemgate.gateway import judging, wiring
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import ClientGone
@@ -53,6 +54,8 @@ async def attempt(trial: Trial, ticket: Ticket, desk: Desk, vigil: Vigil) -> Ans
         if answer.verdict.ok and trial.meter is None:
             body = judging.decoded(answer.headers, answer.body)
             desk.affinity.read(ticket, trial, answer.headers, body, trial.sent_at)
+    if answer.verdict.scope is Scope.KEY:
+        ticket.denied += (trial.credential,)
     desk.board.met(trial, answer.verdict)
     return answer
 

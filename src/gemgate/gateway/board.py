@@ -16,7 +16,7 @@ from random import Random
 
 from gemgate.core.call import Cost, Streaming
 from gemgate.core.estimate import Estimates
-from gemgate.core.health import Change, Health, Standing
+from gemgate.core.health import Change, Health, Standing, State
 from gemgate.core.line import Line
 from gemgate.core.pace import Allowance, Pace
 from gemgate.core.quota import NEVER, Bucket, Hold, Quota
@@ -113,7 +113,12 @@ class Board:
                 self.give_back(trial.holds, sent=found.reason not in UNSENT)
             if found.reason in TAUGHT:
                 self.quota.learn(trial.holds[0].bucket, found, now)
-        changes = self.health.met(target, found, trial.sent_at, now, self.chance.random())
+        if found.ok and target.model and not trial.holds:
+            # That tokens were counted, or a file was read, says nothing of the model that should generate.
+            self.health.left(target, now, trial.sent_at)
+            changes: tuple[Change, ...] = ()
+        else:
+            changes = self.health.met(target, found, trial.sent_at, now, self.chance.random())
         if found.scope is Scope.KEY or found.ok:
             changes += self.health.met_key(trial.credential, found, now)
         if changes:
@@ -125,7 +130,7 @@ class Board:
         """A try was given up before it could be judged."""
         if not trial.routed:
             return
-        self.health.left(trial.target, self.clock.now())
+        self.health.left(trial.target, self.clock.now(), trial.sent_at)
         self.poke()
 
     def unsent(self, trial: Trial) -> None:
@@ -134,7 +139,7 @@ class Board:
             return
         self.give_back(trial.holds, sent=False)
         trial.holds = ()
-        self.health.left(trial.target, self.clock.now())
+        self.health.left(trial.target, self.clock.now(), trial.sent_at)
         self.poke()
 
     def settled(self, trial: Trial, ticket: Ticket, usage: Usage | None, cost: Cost | None) -> None:
@@ -187,7 +192,8 @@ class Sight:
         now = board.clock.now()
         at, why = board.health.open_at(target, now)
         if at <= now:
-            at = self._ticket.snapshot.key_at(target.project, board.health, now)
+            ticket = self._ticket
+            at = ticket.snapshot.key_at(target.project, board.health, now, ticket.denied)
             why = "closed"
         if at > now:
             return Standing(_seconds(at, now), why)
@@ -234,6 +240,22 @@ class Sight:
     def charge(self, target: Target, now: int) -> tuple[Hold, ...]:
         """Take the room for a try there."""
         return self._board.charged(target, self._ticket, now)
+
+    def bar(self, target: Target) -> State | None:
+        """The breaker that bars a target, or its project's only key."""
+        board = self._board
+        now = board.clock.now()
+        found = board.health.barring(target, now)
+        if found is None:
+            found = next(
+                (
+                    state
+                    for state in board.health.states(now)
+                    if state.scope == "key" and state.name.rpartition("/")[0] == target.project
+                ),
+                None,
+            )
+        return found
 
     def tokens(self, target: Target) -> int:
         """The input tokens that a try there is charged with."""

@@ -165,7 +165,7 @@ class Chase:
                 row[2].close()
         self._drop_grant()
         if chosen is None or (end.reason == "no_room" and len(ticket.trials) > 1):
-            raise refusals.no_way(end, ticket)
+            raise refusals.no_way(end, ticket, self.sight.bar(end.standings[0][0]) if end.standings else None)
         ticket.winner = chosen[1]
         return chosen[2]
 

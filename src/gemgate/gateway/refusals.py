@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from gemgate.core.errors import Refused
-from gemgate.core.health import Standing
+from gemgate.core.health import Standing, State
 from gemgate.core.pursuit import End
 from gemgate.core.routing import Target
 from gemgate.gateway.ticket import Ticket
@@ -25,8 +25,15 @@ _BARS = {
 }
 
 
-def no_way(end: End, ticket: Ticket) -> Refused:
-    """The refusal for the end of a pursuit without an answer to give."""
+# What Google says for good of a target, and the status under which it says so.
+_STATUS = {"model_unknown": 404, "model_closed": 404, "prepaid": 402}
+
+
+def no_way(end: End, ticket: Ticket, bar: State | None) -> Refused:
+    """The refusal for the end of a pursuit without an answer to give.
+
+    ``bar`` is what bars the first target: what Google has said for good is said again, with its status.
+    """
     wait = end.retry_after
     never = wait is None or math.isinf(wait)
     asked = ticket.asked.model if ticket.asked is not None else ""
@@ -43,10 +50,18 @@ def no_way(end: End, ticket: Ticket) -> Refused:
             retry_after=0.0 if never or wait is None else wait,
             retryable=not never,
         )
+    if bar is not None and bar.reason in _STATUS:
+        return Refused(
+            _STATUS[bar.reason],
+            bar.reason.upper(),
+            bar.message or f"Google has refused {asked} before.",
+            hint="It was refused so a short while ago and is asked again later; `gemgate route` shows when.",
+        )
     return Refused(
         503,
         "NO_TARGET",
-        f"No allowed target of {asked or 'this call'} can be tried within the call's patience: {story}.",
+        f"No allowed target of {asked or 'this call'} can be tried within the call's patience: {story}."
+        + (f" Google said: {bar.message}" if bar is not None and bar.message else ""),
         hint="`gemgate route` shows every target and what bars it."
         if not never
         else "Waiting does not help: see `gemgate route` for what bars each target.",

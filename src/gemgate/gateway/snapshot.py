@@ -5,6 +5,7 @@ A call keeps the snapshot it began with to its end.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from itertools import count
 
 from gemgate.config import Project, Settings
@@ -12,7 +13,7 @@ from gemgate.core.catalog import Catalog
 from gemgate.core.errors import Refused
 from gemgate.core.health import Health
 from gemgate.core.pricing import PriceBook
-from gemgate.core.quota import Bucket, Limits
+from gemgate.core.quota import NEVER, Bucket, Limits
 from gemgate.core.routing import Routes
 from gemgate.gateway.guard import Guard
 from gemgate.gateway.timeouts import Timeouts
@@ -54,11 +55,11 @@ class Snapshot:
             for project in projects
         }
 
-    def key(self, project: str, health: Health, now: int) -> tuple[str, str]:
+    def key(self, project: str, health: Health, now: int, without: Collection[str] = ()) -> tuple[str, str]:
         """A key of the project and the name under which the record knows it: ``default/1``.
 
-        Keys of one project share its quota, so they take turns; one that Google refused rests. Raises Refused
-        503 when there is none.
+        Keys of one project share its quota, so they take turns; one that Google refused rests, and those that
+        this call was refused with (``without``) are left out. Raises Refused 503 when the project has none.
         """
         keys = self.projects[project].keys if project in self.projects else ()
         if not keys:
@@ -69,16 +70,19 @@ class Snapshot:
                 hint="Set GEMINI_API_KEY, or add a key to the project in gemgate.toml.",
             )
         names = self._credentials[project]
-        index = next(self._turn) % len(keys)
-        for _ in keys:
-            if health.key_at(names[index], now) <= now:
-                break
-            index = (index + 1) % len(keys)
+        turn = next(self._turn) % len(keys)
+        order = (*range(turn, len(keys)), *range(turn))
+        index = next(
+            (at for at in order if names[at] not in without and health.key_at(names[at], now) <= now), turn
+        )
         return keys[index].reveal(), names[index]
 
-    def key_at(self, project: str, health: Health, now: int) -> int:
-        """When the project has a key that may be used (UTC µs); now, where it has none to wait for."""
-        return min((health.key_at(name, now) for name in self._credentials.get(project, ())), default=now)
+    def key_at(self, project: str, health: Health, now: int, without: Collection[str] = ()) -> int:
+        """When the project has a key that this call may use (UTC µs); NEVER when all were refused to it."""
+        names = self._credentials.get(project, ())
+        if not names:
+            return now
+        return min((health.key_at(name, now) for name in names if name not in without), default=NEVER)
 
     def limits(self, bucket: Bucket) -> Limits:
         """What the configuration says of a bucket, completed by what its project's tier is known to allow."""

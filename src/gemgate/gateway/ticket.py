@@ -91,7 +91,7 @@ class Trial:
 class Ticket:
     """One call under way.
 
-    ``winner`` is the try whose answer the client gets, where that is not the last one; ``retry_after`` the
+    ``denied`` are the credentials that Google refused to this call; ``winner`` is the try whose answer the client gets, where that is not the last one; ``retry_after`` the
     seconds until a way is open again, once there is none; ``waited`` the µs spent waiting for room; ``route_bucket``
     where its route counts calls, for a route with limits of its own.
     """
@@ -101,6 +101,7 @@ class Ticket:
         "body",
         "call_id",
         "client",
+        "denied",
         "exchange",
         "hold_back",
         "made",
@@ -137,6 +138,7 @@ class Ticket:
         self.client = ""
         self.body: Body = EMPTY
         self.trials: list[Trial] = []
+        self.denied: tuple[str, ...] = ()
         self.winner: Trial | None = None
         self.made: tuple[Made, ...] = ()
         self.route = ""

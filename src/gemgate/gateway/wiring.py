@@ -81,7 +81,7 @@ def _credential(target: Target, ticket: Ticket, desk: Desk) -> tuple[str, str, s
     """Header name, header value, and what the record calls it."""
     bearer = ticket.match is not None and ticket.match.method.startswith("openai.")
     if not ticket.snapshot.passthrough:
-        key, label = ticket.snapshot.key(target.project, desk.board.health, desk.clock.now())
+        key, label = ticket.snapshot.key(target.project, desk.board.health, desk.clock.now(), ticket.denied)
     else:
         key = client_credential(ticket.exchange)
         if (
