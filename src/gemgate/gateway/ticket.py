@@ -91,9 +91,10 @@ class Trial:
 class Ticket:
     """One call under way.
 
-    ``denied`` are the credentials that Google refused to this call; ``winner`` is the try whose answer the client gets, where that is not the last one; ``retry_after`` the
-    seconds until a way is open again, once there is none; ``waited`` the µs spent waiting for room; ``route_bucket``
-    where its route counts calls, for a route with limits of its own.
+    ``denied`` are the credentials that Google refused to this call. ``winner`` is the try whose answer the client
+    gets, where that is not the last one. ``retry_after`` are the seconds until a way is open again, once there is
+    none (infinity: never); ``waited`` the µs spent waiting. ``route_bucket`` is where its route counts calls, for a
+    route with limits of its own.
     """
 
     __slots__ = (
