@@ -89,7 +89,11 @@ def test_a_silent_route_falls_back_as_routing_says(tmp_path: Path) -> None:
     text = "[[route]]\nname = 'a'\ntargets = ['x']\n[[route]]\nname = 'b'\ntargets = ['x']\nfallback = true\n"
     assert [one.fallback for one in loaded(tmp_path, text).routes] == [True, True]
     silent = loaded(tmp_path, "[routing]\nfallback = false\n" + text).routes
-    assert [one.fallback for one in silent] == [False, True]
+    assert [one.fallback for one in silent] == [True, True]  # what is written down is meant
+    bare = loaded(
+        tmp_path, "[routing]\nfallback = false\n[[route]]\nname = 'gemini-2.5-flash'\nhold_back = 9\n"
+    )
+    assert [one.fallback for one in bare.routes] == [False]
 
 
 def test_a_route_may_be_named_like_a_model(tmp_path: Path) -> None:

@@ -86,7 +86,12 @@ ROUTE: tuple[Field, ...] = (
         "ordered",
         "ordered: the first target that can, goes; weighted: calls are shared out by weight.",
     ),
-    Field("fallback", FLAG, "", "false: never another model than the first choice. Else as in [routing]."),
+    Field(
+        "fallback",
+        FLAG,
+        "",
+        "false: never another model than the first choice. A route without targets of its own follows [routing].",
+    ),
     Field("patience", SPAN, "", "How long a call may look and wait for a target. Else as in [routing]."),
     Field("first_byte_timeout", SPAN, "", "Longest wait for the first byte. Else as in [upstream]."),
     Field("stall_timeout", SPAN, "", "Longest silence inside an answer. Else as in [upstream]."),
@@ -145,7 +150,7 @@ class _Around:
 def read_routes(
     tables: object, projects: Sequence[Project], fallback: bool, catalog: Catalog, report: Report
 ) -> tuple[Route, ...]:
-    """All routes, in the order of the file. ``fallback`` is what a route that does not say has."""
+    """All routes, in the order of the file. ``fallback`` is what a route without targets of its own has."""
     around = _Around(tuple(one.name for one in projects if one.name), fallback, catalog, report)
     routes = tuple(_route(table, where, around) for where, table in read_tables(tables, "route", report))
     earlier: dict[str, list[Conditions]] = {}
@@ -167,13 +172,15 @@ def _route(table: dict[str, Any], where: str, around: _Around) -> Route:
     if "name" not in table:
         report(Fault(f"{where}.name", "a name for the route", "nothing", 'Add name = "…" to this route.'))
     read.setdefault("name", "")
-    read.setdefault("fallback", around.fallback)
+    written = bool({"target", "targets"} & set(table))
+    # Targets that somebody wrote down are meant; the setting is about those that nobody chose.
+    read.setdefault("fallback", written or around.fallback)
     if "when" in table:
         read["when"] = _conditions(table["when"], f"{where}.when", report)
     if "limits" in table:
         read["limits"] = read_limits(table["limits"], f"{where}.limits", report, _OWN_LIMITS)
     # A route that is named after a model may leave the targets to it, and set the rest.
-    if not {"target", "targets"} & set(table) and around.catalog.card(read["name"]) is not None:
+    if not written and around.catalog.card(read["name"]) is not None:
         return Route(**read)
     return Route(targets=_targets(table, where, around), **read)
 

@@ -200,16 +200,16 @@ class Sight:
         if not self._metered or target == self.granted:
             return READY
         tokens = self.tokens(target)
-        found = self._room(board.bucket(target), tokens, now)
+        found = self._room(board.bucket(target), tokens, board.estimates.nano(target.model), now)
         if found is READY and self._ticket.route_bucket is not None:
-            found = self._room(self._ticket.route_bucket, tokens, now)
+            found = self._room(self._ticket.route_bucket, tokens, 0, now)
         return found
 
-    def _room(self, bucket: Bucket, tokens: int, now: int) -> Standing:
+    def _room(self, bucket: Bucket, tokens: int, nano: int, now: int) -> Standing:
         """Room in one bucket, behind all who wait for it."""
         board = self._board
         ahead = board.line.ahead(bucket)
-        room = board.quota.room(bucket, tokens, now, ahead)
+        room = board.quota.room(bucket, tokens, now, ahead, nano)
         if room.at > now:
             return Standing(_seconds(room.at, now), f"quota:{room.window}", room=True)
         if ahead.requests:
@@ -220,17 +220,22 @@ class Sight:
         """The bucket in which the call must wait for this target."""
         own = self._board.bucket(target)
         route = self._ticket.route_bucket
-        if route is None or self._room(own, self.tokens(target), self._board.clock.now()).at > 0:
+        if route is None or self._full(target, own):
             return own
         return route
+
+    def _full(self, target: Target, bucket: Bucket) -> bool:
+        board = self._board
+        nano = board.estimates.nano(target.model)
+        return self._room(bucket, self.tokens(target), nano, board.clock.now()).at > 0
 
     def fits(self, target: Target, now: int) -> bool:
         """Whether a try there has room in every bucket and no breaker against it, those in line left aside."""
         board = self._board
-        tokens = self.tokens(target)
+        tokens, nano = self.tokens(target), board.estimates.nano(target.model)
         return (
             board.health.open_at(target, now)[0] <= now
-            and board.quota.room(board.bucket(target), tokens, now).at <= now
+            and board.quota.room(board.bucket(target), tokens, now, nano=nano).at <= now
             and (
                 self._ticket.route_bucket is None
                 or board.quota.room(self._ticket.route_bucket, tokens, now).at <= now
