@@ -3,7 +3,8 @@
 Laws:
 
 - items keep their bytes; only the array's frame and the page token are ours;
-- projects are gone through in the plan's order; a page ends where a project has another page, or is full;
+- projects are gone through in the plan's order; a page ends where a project has another page, or is full, and
+  none is empty that has another after it;
 - a project that cannot answer fails the list: half a list would look like a whole one.
 """
 
@@ -29,39 +30,70 @@ ENOUGH = 50  # items of a page whose client named no size
 
 async def listed(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer:
     """The merged list. Raises Refused 400 for a page token that is not ours."""
-    assert ticket.match is not None
-    field = listing.of(ticket.match)
     query = ticket.exchange.query
     asked = dict(parse_qsl(query, keep_blank_values=True))
     start, token = _cursor(asked.pop("pageToken", "") or asked.pop("page_token", ""), plan)
     wanted = asked.get("pageSize") or asked.get("page_size", "")
-    size = int(wanted) if wanted.isdigit() else ENOUGH
-    pages: list[bytes] = []
-    onward = ""
-    count = 0
+    size = int(wanted) if wanted.isdigit() and int(wanted) else ENOUGH
+    reading = _Reading(plan, terms, ticket, desk)
     try:
-        for place, target in enumerate(plan.targets[start:], start):
-            ticket.exchange.query = urlencode(asked | ({"pageToken": token} if token else {}))
-            answer = await pursue(_only(plan, target), terms, ticket, desk)
-            if not answer.verdict.ok or answer.reply is not None:
-                return answer
-            body = judging.decoded(answer.headers, answer.body)
-            try:
-                count += listing.count(field, body)
-                token = listing.token(body)
-            except msgspec.DecodeError:
-                return answer  # no list's answer: the client may make something of it
-            pages.append(body)
-            if token:
-                onward = listing.spell(target.project, token)
-                break
-            if count >= size and place + 1 < len(plan.targets):
-                onward = listing.spell(plan.targets[place + 1].project, "")
-                break
+        while start < len(plan.targets):
+            target = plan.targets[start]
+            # A page of ours that is full already is followed by a look whether there is another one at all:
+            # clients take an empty page for a fault.
+            full = reading.count >= size
+            odd = await reading.page(target, {**asked, "pageSize": "1"} if full else asked, token, look=full)
+            if odd is not None:
+                return odd
+            if full and reading.more:
+                return reading.merged(listing.spell(target.project, ""))
+            token = "" if full else reading.token
+            if token and reading.count:
+                return reading.merged(listing.spell(target.project, token))
+            start += not token
     finally:
         ticket.exchange.query = query
-    merged = listing.merge(field, pages, onward)
-    return Answer(answer.verdict, answer.status, _plain(answer.headers), merged)
+    return reading.merged("")
+
+
+class _Reading:
+    """The pages of projects that make up one page of ours."""
+
+    def __init__(self, plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> None:
+        assert ticket.match is not None
+        self._plan, self._terms, self._ticket, self._desk = plan, terms, ticket, desk
+        self._field = listing.of(ticket.match)
+        self._pages: list[bytes] = []
+        self._last: Answer | None = None
+        self.count = 0
+        self.more = False
+        self.token = ""
+
+    async def page(self, target: Target, asked: dict[str, str], token: str, *, look: bool) -> Answer | None:
+        """Read a project's page; with ``look`` only note whether it has items. Returns an answer that is none."""
+        self._ticket.exchange.query = urlencode(asked | ({"pageToken": token} if token else {}))
+        answer = await pursue(_only(self._plan, target), self._terms, self._ticket, self._desk)
+        if not answer.verdict.ok or answer.reply is not None:
+            return answer
+        body = judging.decoded(answer.headers, answer.body)
+        try:
+            count = listing.count(self._field, body)
+            self.token = listing.token(body)
+        except msgspec.DecodeError:
+            return answer  # no list's answer: the client may make something of it
+        self.more = count > 0
+        if not look:
+            self.count += count
+            self._pages.append(body)
+            self._last = answer
+        return None
+
+    def merged(self, token: str) -> Answer:
+        """The page of ours."""
+        last = self._last
+        assert last is not None
+        body = listing.merge(self._field, self._pages, token)
+        return Answer(last.verdict, last.status, _plain(last.headers), body)
 
 
 def _only(plan: Plan, target: Target) -> Plan:
