@@ -1,7 +1,8 @@
 """Hedging against four slow calls in a hundred: what it gains at the slow end, and what it costs.
 
 Two routes, alike but for hedging, are asked in turn in the same run, so that both meet the same machine. The
-simulator's clock runs ten times as fast as ours: a first byte takes 0.12 s, a slow one 1.5 s.
+simulator's clock runs ten times as fast as ours: a first byte takes 0.12 s, a slow one 3 s. The
+allowance is a little below the tenth that hedging may cost.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tests.proof.caller import Answer, Question, play, quantile, run
 CALLS = 2_400  # half of them hedged
 RATE = 120.0  # calls per second
 SPEED = 10
-SLOW = {"simulate": "slow-first-byte=15", "rate": 0.04}
+SLOW = {"simulate": "slow-first-byte=30", "rate": 0.04}
 # Each route has models of its own, so that what one learns of their pace is not the other's.
 ROUTES = {
     "plain": ("gemini-3.6-flash", "gemini-3.1-flash-lite"),
@@ -54,7 +55,7 @@ def hedging(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
     """One run that all of these tests look at."""
     folder = tmp_path_factory.mktemp("hedge")
     project = stage.Project("pair")
-    toml = "[routing]\nhedge_allowance = 0.08\n" + "".join(
+    toml = "[routing]\nhedge_allowance = 0.095\n" + "".join(
         stage.route(name, [f"{model}@pair" for model in models], hedge=name == "hedged")
         for name, models in ROUTES.items()
     )
