@@ -32,6 +32,8 @@ async def attempt(trial: Trial, ticket: Ticket, desk: Desk, vigil: Vigil) -> Ans
     reply: Reply | None = None
     times = ticket.timeouts
     vigil.expire(times.total)
+    if vigil is not ticket.vigil:
+        ticket.vigil.expire(times.total)  # what wins a race goes on under the ticket's own
     try:
         with vigil.limit("first_byte_timeout", times.first_byte):
             reply = await desk.upstream.send(ticket.snapshot.base, wire)
