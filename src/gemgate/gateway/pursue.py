@@ -4,6 +4,7 @@ Laws:
 
 - ``core.pursuit`` decides, this follows: there is no other loop that tries again on the call path;
 - a try that is not the one returned has been closed, and a loser of a race is on record as cancelled;
+- a body that streams through can be sent once: the first answer to it ends the pursuit;
 - no answer is committed to the client here.
 """
 
@@ -19,7 +20,7 @@ from gemgate.core.routing import Plan, Target
 from gemgate.core.verdict import Kind, Verdict
 from gemgate.gateway import refusals
 from gemgate.gateway.attempt import attempt, new_trial
-from gemgate.gateway.board import Sight
+from gemgate.gateway.board import UNSENT, Sight
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.judging import Answer
 from gemgate.gateway.ticket import Ticket, Trial
@@ -37,12 +38,17 @@ async def pursue(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer
     if terms.hedge:
         desk.board.allowance.earn()
     moves = pursuit.pursue(plan, terms, chase.sight)
+    end: End
     try:
         move = next(moves)
         while True:
-            move = moves.send(await chase.make(move))
+            told = await chase.make(move)
+            if told.met and chase.body_is_gone(told.met[-1]):
+                end = End(told.met[-1], "refused")
+                break
+            move = moves.send(told)
     except StopIteration as stop:
-        end: End = stop.value
+        end = stop.value
     except BaseException:
         chase.close()
         raise
@@ -78,6 +84,11 @@ class Chase:
         else:
             met = await self._race(move)
         return Told(self._elapsed(), met)
+
+    def body_is_gone(self, met: Met) -> bool:
+        """Whether the request cannot be sent again: its body streams through, and a try has reached upstream."""
+        ticket = self.ticket
+        return ticket.asked is None and ticket.exchange.has_body and met.verdict.reason not in UNSENT
 
     def _elapsed(self) -> float:
         return (self.desk.clock.now() - self.began) / 1_000_000
