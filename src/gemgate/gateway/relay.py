@@ -179,7 +179,7 @@ def _detour(ticket: Ticket, trial: Trial) -> Headers:
     out: Headers = []
     if len(ticket.trials) > 1:
         tries = [
-            f"{each.target.name}={each.verdict.reason or each.verdict.kind if each.verdict is not None else 'ok'}"
+            f"{_name(each)}={each.verdict.reason or each.verdict.kind if each.verdict is not None else 'ok'}"
             for each in ticket.trials[:MOST_TRIES]
         ]
         out.append((b"x-gemgate-tries", ", ".join(tries).encode("ascii", "replace")))
@@ -190,6 +190,12 @@ def _detour(ticket: Ticket, trial: Trial) -> Headers:
     if trial.target.changes:
         out.append((b"x-gemgate-adapted", ", ".join(trial.target.changes).encode()))
     return out
+
+
+def _name(trial: Trial) -> str:
+    """The target's name as a header can carry it: its model may be whatever the caller wrote."""
+    name = trial.target.name[:MOST_NAME]
+    return name if name.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in name)
 
 
 def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float = 0.0) -> Headers:
