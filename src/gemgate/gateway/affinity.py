@@ -62,6 +62,10 @@ class Affinity:
         match, asked = ticket.match, ticket.asked
         if match is None:
             return []
+        # The call of every day: the path names a model, and the body nothing that belongs to a project.
+        bound = asked is None or asked.refers or asked.signatures or asked.continuation or "/" in asked.model
+        if match.generating and not bound:
+            return []
         names = list(dict.fromkeys(made.refers(match, asked)))
         if asked is not None:
             if asked.continuation:

@@ -1,9 +1,8 @@
-"""One try: room taken, intent committed, request sent, answer read until it can be judged.
+"""One try: intent committed, request sent, answer read until it can be judged.
 
 Laws:
 
-- room is taken before the intent is written, so that no other call takes it meanwhile; a try that did not
-  leave gives it back;
+- a try comes with its room taken, so that no other call takes it meanwhile; one that did not leave gives it back;
 - the intent of a try is committed before its first byte goes to Google, together with the end of the try before;
 - whatever ends a try, the board learns of it, and a try that returns no answer has closed its reply.
 """
@@ -63,17 +62,17 @@ async def attempt(trial: Trial, ticket: Ticket, desk: Desk, vigil: Vigil) -> Ans
 
 
 async def _prepared(trial: Trial, ticket: Ticket, desk: Desk) -> Wire:
-    """The request, once the intent to send it is on record."""
-    wire, trial.credential = wiring.wire(trial.target, ticket, desk)
-    trial.request_bytes = wire.length or 0
-    if ticket.asked is None and wire.body is not None and not isinstance(wire.body, bytes):
-        wire.body = _lively(wire.body, ticket.vigil)
-    desk.board.take(trial, ticket)
-    ticket.trials.append(trial)
+    """The request, once the intent to send it is on record. What was taken for it comes back when that fails."""
     try:
+        wire, trial.credential = wiring.wire(trial.target, ticket, desk)
+        trial.request_bytes = wire.length or 0
+        if ticket.asked is None and wire.body is not None and not isinstance(wire.body, bytes):
+            wire.body = _lively(wire.body, ticket.vigil)
+        ticket.trials.append(trial)
         await _open(trial, ticket, desk)
     except BaseException:
-        ticket.trials.remove(trial)
+        if trial in ticket.trials:
+            ticket.trials.remove(trial)
         desk.board.unsent(trial)
         raise
     return wire

@@ -35,7 +35,10 @@ _SECOND = 1_000_000
 
 
 class Board:
-    """Windows, breakers, pace and the line of those who wait. ``poke`` is called when a way may have opened."""
+    """Windows, breakers, pace and the line of those who wait.
+
+    ``poke`` is called when a way may have opened, while there are ``waiters``.
+    """
 
     def __init__(self, clock: Clock, snapshot: Snapshot) -> None:
         self.clock = clock
@@ -47,6 +50,7 @@ class Board:
         self.line = Line()
         self.allowance = Allowance(snapshot.settings.routing.hedge_allowance)
         self.changes: list[Change] = []
+        self.waiters = 0
         self.poke: Callable[[], None] = _nothing
         self._snapshot = snapshot
         self._buckets: dict[tuple[str, str], Bucket] = {}
@@ -69,27 +73,15 @@ class Board:
             found = self._buckets[key] = Bucket(target.project, self._snapshot.catalog.family(target.model))
         return found
 
-    def take(self, trial: Trial, ticket: Ticket) -> None:
-        """Charge a try that goes out now."""
+    def take(self, trial: Trial, sight: Sight) -> None:
+        """Charge a try that goes out now; one that waited in line has its room already."""
         if not trial.routed:
             return
         now = self.clock.now()
         trial.sent_at = now
-        target = trial.target
-        if not trial.holds and metered(ticket):
-            assert ticket.asked is not None
-            trial.holds = self.charged(target, ticket, now)
-        self.health.begin(target, now)
-
-    def charged(self, target: Target, ticket: Ticket, now: int) -> tuple[Hold, ...]:
-        """Charge a try that is to go to this target."""
-        estimate = ticket.asked.input_estimate if ticket.asked is not None else 0
-        tokens = self.estimates.tokens(target.model, estimate)
-        nano = self.estimates.nano(target.model)
-        hold = self.quota.take(self.bucket(target), tokens, nano, now)
-        if ticket.route_bucket is None:
-            return (hold,)
-        return hold, self.quota.take(ticket.route_bucket, tokens, 0, now)
+        if not trial.holds and sight.metered:
+            trial.holds = sight.charge(trial.target, now)
+        self.health.begin(trial.target, now)
 
     def give_back(self, holds: tuple[Hold, ...], *, sent: bool) -> None:
         """What was charged for a try that did not leave, or that Google refused."""
@@ -123,7 +115,7 @@ class Board:
             changes += self.health.met_key(trial.credential, found, now)
         if changes:
             self.changes += changes
-        if changes or found.kind is not Kind.OK or len(self.line):
+        if self.waiters and (changes or found.kind is not Kind.OK or trial.holds):
             self.poke()
 
     def left(self, trial: Trial) -> None:
@@ -167,22 +159,33 @@ class Board:
         if found is not None and found.kind is Kind.OK and trial.first_byte:
             name = pace_name(target, ticket.streaming)
             self.pace.add(name, (trial.first_byte - trial.started) / 1e9 * self.clock.speed)
-        if len(self.line):
+        if self.waiters:
             self.poke()
 
 
 class Sight:
     """How one call sees the board (``core.pursuit.View``). ``granted`` has room taken for it in the line."""
 
-    __slots__ = ("_board", "_estimate", "_metered", "_routed", "_ticket", "granted")
+    __slots__ = ("_board", "_estimate", "_price", "_routed", "_ticket", "granted", "metered")
 
     def __init__(self, board: Board, ticket: Ticket) -> None:
         self._board = board
         self._ticket = ticket
-        self._metered = metered(ticket)
+        self.metered = metered(ticket)
         self._routed = ticket.snapshot.routed
         self._estimate = ticket.asked.input_estimate if ticket.asked is not None else 0
+        self._price: tuple[Target, Bucket, int, int] | None = None
         self.granted: Target | None = None
+
+    def price(self, target: Target) -> tuple[Target, Bucket, int, int]:
+        """What a try there is charged: bucket, input tokens, nano-dollars; remembered for the last target."""
+        price = self._price
+        if price is None or price[0] is not target:
+            board = self._board
+            estimates = board.estimates
+            tokens = estimates.tokens(target.model, self._estimate)
+            price = self._price = (target, board.bucket(target), tokens, estimates.nano(target.model))
+        return price
 
     def standing(self, target: Target) -> Standing:
         """Whether a try may go to this target now, or when."""
@@ -197,10 +200,10 @@ class Sight:
             why = "closed"
         if at > now:
             return Standing(_seconds(at, now), why)
-        if not self._metered or target == self.granted:
+        if not self.metered or target is self.granted:
             return READY
-        tokens = self.tokens(target)
-        found = self._room(board.bucket(target), tokens, board.estimates.nano(target.model), now)
+        _, bucket, tokens, nano = self.price(target)
+        found = self._room(bucket, tokens, nano, now)
         if found is READY and self._ticket.route_bucket is not None:
             found = self._room(self._ticket.route_bucket, tokens, 0, now)
         return found
@@ -218,33 +221,33 @@ class Sight:
 
     def barred(self, target: Target) -> Bucket:
         """The bucket in which the call must wait for this target."""
-        own = self._board.bucket(target)
+        _, own, tokens, nano = self.price(target)
         route = self._ticket.route_bucket
-        if route is None or self._full(target, own):
+        if route is None or self._room(own, tokens, nano, self._board.clock.now()) is not READY:
             return own
         return route
-
-    def _full(self, target: Target, bucket: Bucket) -> bool:
-        board = self._board
-        nano = board.estimates.nano(target.model)
-        return self._room(bucket, self.tokens(target), nano, board.clock.now()).at > 0
 
     def fits(self, target: Target, now: int) -> bool:
         """Whether a try there has room in every bucket and no breaker against it, those in line left aside."""
         board = self._board
-        tokens, nano = self.tokens(target), board.estimates.nano(target.model)
+        _, own, tokens, nano = self.price(target)
+        route = self._ticket.route_bucket
         return (
             board.health.open_at(target, now)[0] <= now
-            and board.quota.room(board.bucket(target), tokens, now, nano=nano).at <= now
-            and (
-                self._ticket.route_bucket is None
-                or board.quota.room(self._ticket.route_bucket, tokens, now).at <= now
-            )
+            and board.quota.room(own, tokens, now, nano=nano).at <= now
+            and (route is None or board.quota.room(route, tokens, now).at <= now)
         )
 
     def charge(self, target: Target, now: int) -> tuple[Hold, ...]:
         """Take the room for a try there."""
-        return self._board.charged(target, self._ticket, now)
+        quota, route = self._board.quota, self._ticket.route_bucket
+        _, bucket, tokens, nano = self.price(target)
+        hold = quota.take(bucket, tokens, nano, now)
+        return (hold,) if route is None else (hold, quota.take(route, tokens, 0, now))
+
+    def tokens(self, target: Target) -> int:
+        """The input tokens that a try there is charged with."""
+        return self.price(target)[2]
 
     def bar(self, target: Target) -> State | None:
         """The breaker that bars a target, or its project's only key."""
@@ -261,10 +264,6 @@ class Sight:
                 None,
             )
         return found
-
-    def tokens(self, target: Target) -> int:
-        """The input tokens that a try there is charged with."""
-        return self._board.estimates.tokens(target.model, self._estimate)
 
     def hedge_after(self, target: Target) -> float | None:
         """Seconds without a first byte after which a second try is worth it; None while nothing is known."""

@@ -104,6 +104,7 @@ class Chase:
                 trial.holds = granted.holds
             else:
                 self.desk.board.unsent(granted)
+        self.desk.board.take(trial, self.sight)
         return trial
 
     async def _try(self, trial: Trial, vigil: Vigil) -> Met:
@@ -130,13 +131,14 @@ class Chase:
     async def _race(self, move: Race) -> tuple[Met, ...]:
         """A try, and a second one when the first shows nothing in time. The first good answer wins."""
         first = self._trial(move.first)
-        tasks = [self._runner(first)]
+        tasks, trials = [self._runner(first)], [first]
         try:
             done, _ = await asyncio.wait(tasks, timeout=self.desk.clock.real(move.after))
             if not done and self.sight.standing(move.second).at <= 0.0 and self.desk.board.allowance.spend():
-                second = new_trial(move.second, self.ticket, self.desk)
+                second = self._trial(move.second)
                 second.hedge = True
                 tasks.append(self._runner(second))
+                trials.append(second)
             met: list[Met] = []
             for finished in asyncio.as_completed(tasks):
                 met.append(await finished)
@@ -147,8 +149,10 @@ class Chase:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            for trial in self.ticket.trials:
-                if len(tasks) > 1 and trial.verdict is None and not self._answered(trial):
+            for trial in trials:
+                if trial not in self.ticket.trials and trial.holds:
+                    self.desk.board.unsent(trial)  # it was called off before it began
+                elif len(tasks) > 1 and trial.verdict is None and not self._answered(trial):
                     trial.end(HEDGED)
 
     def _runner(self, trial: Trial) -> asyncio.Task[Met]:

@@ -82,6 +82,10 @@ class Snapshot:
         names = self._credentials.get(project, ())
         if not names:
             return now
+        if not without:
+            first = health.key_at(names[0], now)
+            if first <= now:
+                return now
         return min((health.key_at(name, now) for name in names if name not in without), default=NEVER)
 
     def limits(self, bucket: Bucket) -> Limits:

@@ -70,6 +70,7 @@ class Waiting:
             tuple(sight.tokens(target) for target in roomy),
             board.clock.now(),
         )
+        board.waiters = len(self.waiters)
         self._wind()
         try:
             await asyncio.wait_for(waiter.done, board.clock.real(seconds))
@@ -81,6 +82,7 @@ class Waiting:
             raise
         finally:
             del self.waiters[who]
+            board.waiters = len(self.waiters)
             self._watched.pop(who, None)
             board.line.leave(who)
         return waiter.trial
@@ -90,7 +92,9 @@ class Waiting:
         board = self._board
         now = board.clock.now()
         rows: list[dict[str, object]] = []
-        for who, waiter in islice(self.waiters.items(), MOST_SHOWN):
+        # Whom room was granted has left the line, and has only to wake.
+        waiting = ((who, waiter) for who, waiter in self.waiters.items() if waiter.trial is None)
+        for who, waiter in islice(waiting, MOST_SHOWN):
             rooms = [
                 board.quota.room(
                     bucket, waiter.sight.tokens(target), now, board.line.ahead_of(who, bucket)
