@@ -129,9 +129,13 @@ class Board:
         """A try did not go out after all."""
         if not trial.routed:
             return
-        self.give_back(trial.holds, sent=False)
-        trial.holds = ()
         self.health.left(trial.target, self.clock.now(), trial.sent_at)
+        self.unused(trial)
+
+    def unused(self, granted: Trial) -> None:
+        """Room that was taken in line is not needed. Nothing went out, so no breaker hears of it."""
+        self.give_back(granted.holds, sent=False)
+        granted.holds = ()
         self.poke()
 
     def settled(self, trial: Trial, ticket: Ticket, usage: Usage | None, cost: Cost | None) -> None:

@@ -103,7 +103,7 @@ class Chase:
             if granted.target == target:
                 trial.holds = granted.holds
             else:
-                self.desk.board.unsent(granted)
+                self.desk.board.unused(granted)
         self.desk.board.take(trial, self.sight)
         return trial
 
@@ -114,6 +114,8 @@ class Chase:
         return met
 
     async def _wait(self, move: Wait) -> None:
+        # Room that could not be used at once counts from too early a moment: it is taken anew.
+        self._drop_grant()
         start = self.desk.clock.now()
         if move.targets:
             roomy = any(self.sight.standing(target).room for target in move.targets)
@@ -192,5 +194,5 @@ class Chase:
 
     def _drop_grant(self) -> None:
         if self.granted is not None:
-            self.desk.board.unsent(self.granted)
-            self.granted = None
+            self.desk.board.unused(self.granted)
+            self.granted = self.sight.granted = None

@@ -78,7 +78,7 @@ class Waiting:
             pass
         except BaseException:
             if waiter.trial is not None:
-                board.unsent(waiter.trial)
+                board.unused(waiter.trial)
             raise
         finally:
             del self.waiters[who]
