@@ -1,5 +1,7 @@
 """One simulator to ask straight, one behind a gateway.
 
+A module whose tests mean one try at Google, and let the one project fail in turn, says ``ROUTED = False``: retries
+would hide what they look at, and a breaker would carry over to the next test.
 Where only one side is asked, ids that count up get out of step: what compares them asks for ``twins`` of its own.
 """
 
@@ -9,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.gateway.conftest import UNROUTED
 from tests.gateway.launch import Gateway
 from tests.sdk.sides import CLOCK, Side, straight, through
 from tests.simulator.launch import Simulator
@@ -24,8 +27,8 @@ def plainly() -> Iterator[Side]:
 
 
 @pytest.fixture(scope="session")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
-    """The side that asks through the gateway."""
+def routed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
+    """The side that asks through a gateway as it comes."""
     with (
         Simulator(*CLOCK) as simulator,
         Gateway(tmp_path_factory.mktemp("gateway"), simulator.url) as gateway,
@@ -35,15 +38,42 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
         side.close()
 
 
+@pytest.fixture(scope="session")
+def unrouted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
+    """The side that asks through a gateway with routing off."""
+    with (
+        Simulator(*CLOCK) as simulator,
+        Gateway(tmp_path_factory.mktemp("unrouted"), simulator.url, UNROUTED) as gateway,
+    ):
+        side = through(simulator, gateway)
+        yield side
+        side.close()
+
+
 @pytest.fixture(scope="module")
-def twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+def proxied(request: pytest.FixtureRequest) -> Side:
+    """The side that asks through the gateway."""
+    side: Side = request.getfixturevalue("routed" if is_routed(request) else "unrouted")
+    return side
+
+
+@pytest.fixture(scope="module")
+def twins(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[tuple[Side, Side]]:
     """Both sides, fresh: straight and through."""
+    toml = "" if is_routed(request) else UNROUTED
     with (
         Simulator(*CLOCK) as one,
         Simulator(*CLOCK) as other,
-        Gateway(tmp_path_factory.mktemp("twins"), other.url) as gateway,
+        Gateway(tmp_path_factory.mktemp("twins"), other.url, toml) as gateway,
     ):
         sides = straight(one), through(other, gateway)
         yield sides
         for side in sides:
             side.close()
+
+
+def is_routed(request: pytest.FixtureRequest) -> bool:
+    """Whether the module's gateway has routing on, as it comes."""
+    return getattr(request.module, "ROUTED", True)

@@ -15,6 +15,8 @@ from tests.gateway.launch import DEMO_KEY
 from tests.sdk.sides import CLIENT_KEY, Side, Told, both, run
 from tests.sdk.talking import FLASH, told
 
+# Google's word is looked at as it comes: by a gateway that tries once.
+ROUTED = False
 # Fault -> the outcome of its row: refused when the request is at fault, failed when the key, the quota or Google is.
 REFUSALS = {
     "context-overflow": "refused",
@@ -205,6 +207,22 @@ def test_the_sdk_s_own_retries_are_calls_of_their_own(plainly: Side, proxied: Si
     there, here = both(plainly, proxied, ask)
     assert here.result == there.result
     assert [row["status"] for row in here.rows] == [503, 503, 200]
+
+
+def test_an_interaction_over_the_sdk_retries_by_itself(twins: tuple[Side, Side]) -> None:
+    """The SDK tries an interaction up to five times; each try is a call, none is hidden or doubled."""
+
+    def ask(side: Side) -> Any:
+        side.simulator.set_faults({"simulate": "overloaded", "first": 1, "method": "interactions.create"})
+        retry = types.HttpRetryOptions(attempts=3, initial_delay=0.01, max_delay=0.01)
+        try:
+            return side.client(retry_options=retry).interactions.create(model=FLASH, input="Again.")
+        finally:
+            side.simulator.set_faults()
+
+    there, here = both(*twins, ask)
+    assert here.result == there.result
+    assert [row["status"] for row in here.rows] == [503, 200]
 
 
 def test_no_error_tells_a_key(proxied: Side) -> None:
