@@ -26,6 +26,7 @@ from gemgate.gateway.judging import Answer
 from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.gateway.watch import Vigil
 
+SAME = 0.005  # seconds by which two looks at a standing differ at most
 HEDGED = Verdict(kind=Kind.CANCELLED, reason="hedged", message="Another try answered first.", billed=True)
 
 
@@ -117,23 +118,35 @@ class Chase:
         # Room that could not be used at once counts from too early a moment: it is taken anew.
         self._drop_grant()
         start = self.desk.clock.now()
-        if move.targets:
-            roomy = any(self.sight.standing(target).room for target in move.targets)
-            # Who stands in line keeps the place: room may come sooner or later than was foreseen.
-            seconds = max(move.seconds, self.terms.patience - self._elapsed()) if roomy else move.seconds
-            granted = await self.desk.waiting.wait(self.sight, move.targets, seconds)
-            if granted is not None:
-                self.granted, self.sight.granted = granted, granted.target
-        else:
-            await asyncio.sleep(self.desk.clock.real(move.seconds))
-        spent = self.desk.clock.now() - start
-        self.waited += spent
-        self.ticket.waited += spent
+        try:
+            if move.targets:
+                granted = await self.desk.waiting.wait(self.sight, move.targets, self._longest(move))
+                if granted is not None:
+                    self.granted, self.sight.granted = granted, granted.target
+            else:
+                await asyncio.sleep(self.desk.clock.real(move.seconds))
+        finally:
+            spent = self.desk.clock.now() - start
+            self.waited += spent
+            self.ticket.waited += spent
+
+    def _longest(self, move: Wait) -> float:
+        """The seconds that a wait for these targets may last.
+
+        Who stands in line keeps the place: room may come sooner or later than was foreseen. But a wait that is
+        shorter than any of these targets needs is for another one, which only rests.
+        """
+        standings = [self.sight.standing(target) for target in move.targets]
+        rests = move.seconds + SAME < min(one.at for one in standings)
+        if rests or not any(one.room for one in standings):
+            return move.seconds
+        return max(move.seconds, self.terms.patience - self._elapsed())
 
     async def _race(self, move: Race) -> tuple[Met, ...]:
         """A try, and a second one when the first shows nothing in time. The first good answer wins."""
         first = self._trial(move.first)
         tasks, trials = [self._runner(first)], [first]
+        won = False
         try:
             done, _ = await asyncio.wait(tasks, timeout=self.desk.clock.real(move.after))
             if not done and self.sight.standing(move.second).at <= 0.0 and self.desk.board.allowance.spend():
@@ -144,7 +157,8 @@ class Chase:
             met: list[Met] = []
             for finished in asyncio.as_completed(tasks):
                 met.append(await finished)
-                if met[-1].verdict.kind in (Kind.OK, Kind.REFUSED):
+                won = met[-1].verdict.kind in (Kind.OK, Kind.REFUSED)
+                if won:
                     break
             return tuple(met)
         finally:
@@ -154,7 +168,7 @@ class Chase:
             for trial in trials:
                 if trial not in self.ticket.trials and trial.holds:
                     self.desk.board.unsent(trial)  # it was called off before it began
-                elif len(tasks) > 1 and trial.verdict is None and not self._answered(trial):
+                elif won and trial.verdict is None and not self._answered(trial):
                     trial.end(HEDGED)
 
     def _runner(self, trial: Trial) -> asyncio.Task[Met]:
