@@ -1,0 +1,310 @@
+"""What an adversarial reading of the way of a call asked for: races, lines, bodies that go out once, odd names."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gemgate.config import load
+from gemgate.config.book import load_book
+from gemgate.core.routing import Target
+from gemgate.core.verdict import Kind, Verdict
+from gemgate.dialects.gemini import methods, request
+from gemgate.gateway.board import Board, Sight
+from gemgate.gateway.clock import Clock
+from gemgate.gateway.exchange import Exchange, Message
+from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.ticket import Ticket, Trial
+from gemgate.gateway.waiting import Waiting
+from gemgate.gateway.watch import Vigil, Watch
+from tests.gateway.launch import Gateway
+from tests.gateway.raw import END, STREAM_HEAD, Asked, Upstream, chunk, dial, read_until, whole
+
+ONE, TWO = "AIzaWaysFirstProjectKey000000000000000a", "AIzaWaysSecondProjectKey00000000000000b"
+WIDE = "rpm = 1000000, tpm = 1000000000, rpd = 100000000, tpd = 100000000000"
+PROJECTS = f"""
+[[project]]
+name = "one"
+keys = ["{ONE}"]
+spend = 1000000
+limits = {{ "*" = {{ {WIDE} }} }}
+[[project]]
+name = "two"
+keys = ["{TWO}"]
+spend = 1000000
+limits = {{ "*" = {{ {WIDE} }} }}
+"""
+MODEL = "/v1beta/models/gemini-2.5-flash"
+GENERATE = MODEL + ":generateContent"
+STREAM = MODEL + ":streamGenerateContent?alt=sse"
+HEDGE = """
+[routing]
+fallback = false
+hedge = true
+hedge_allowance = 1.0
+"""
+WARM = 24  # answers after which a pace is known
+
+
+def ask(text: str = "Hello") -> dict[str, Any]:
+    """A request."""
+    return {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+
+
+def said(text: str = "Hi", finish: str = "STOP") -> bytes:
+    """An answer, or one chunk of it."""
+    candidate: dict[str, Any] = {"content": {"role": "model", "parts": [{"text": text}]}, "index": 0}
+    if finish:
+        candidate["finishReason"] = finish
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 5, "totalTokenCount": 8}
+    return json.dumps(
+        {"candidates": [candidate], "modelVersion": "gemini-2.5-flash", "usageMetadata": usage}
+    ).encode()
+
+
+def event(value: bytes) -> bytes:
+    """A chunk as an event of a chunked stream."""
+    return chunk(b"data: " + value + b"\r\n\r\n")
+
+
+def fault(status: int, name: str, message: str) -> bytes:
+    """An error of Google's."""
+    body = json.dumps({"error": {"code": status, "message": message, "status": name}}).encode()
+    return whole(body, status=b"%d No" % status)
+
+
+OVERLOADED = fault(503, "UNAVAILABLE", "The model is overloaded. Please try again later.")
+LATER = whole(
+    json.dumps(
+        {
+            "error": {
+                "code": 503,
+                "message": "The model is overloaded. Please try again later.",
+                "status": "UNAVAILABLE",
+                "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "10s"}],
+            }
+        }
+    ).encode(),
+    status=b"503 No",
+)
+EXHAUSTED = fault(429, "RESOURCE_EXHAUSTED", "Resource has been exhausted (e.g. check quota).")
+
+
+def test_the_stream_that_won_a_race_may_last(tmp_path: Path) -> None:
+    """A try in a race has a watch of its own; what it won must still have its time."""
+    lasting = threading.Event()
+
+    def says(conn: socket.socket, asked: Asked) -> bytes | None:
+        conn.sendall(STREAM_HEAD + event(said("So", finish="")))
+        if b"lasting" in asked.body:
+            lasting.wait(0.8)  # longer than two looks of the watch
+        conn.sendall(event(said(" it is")) + END)
+        return None
+
+    with Upstream(says) as upstream, Gateway(tmp_path, upstream.url, HEDGE, projects=PROJECTS) as gateway:
+        with httpx.Client(base_url=gateway.url, timeout=20) as client:
+            for _ in range(WARM):
+                assert client.post(STREAM, json=ask()).status_code == 200
+            answer = client.post(STREAM, json=ask("lasting"))
+        assert "error" not in answer.text
+        assert gateway.call(answer)["outcome"] == "ok"
+
+
+def test_a_body_that_streams_through_goes_out_once(tmp_path: Path) -> None:
+    """The refusal of the first project is the answer: the body is gone, so no other can be asked."""
+
+    def says(conn: socket.socket, asked: Asked) -> bytes | None:
+        if asked.header(b"x-goog-api-key") == ONE.encode():
+            return EXHAUSTED
+        return whole(json.dumps({"name": "fileSearchStores/x", "seen": len(asked.body)}).encode())
+
+    with Upstream(says) as upstream, Gateway(tmp_path, upstream.url, projects=PROJECTS) as gateway:
+        answer = httpx.post(gateway.url + "/v1beta/fileSearchStores", json={"displayName": "Log"}, timeout=8)
+        assert answer.status_code == 429
+        assert answer.headers["x-gemgate-attempts"] == "1"
+        assert len(upstream.asked) == 1
+
+
+def test_no_name_of_a_model_adds_a_header(tmp_path: Path) -> None:
+    """What a caller writes as a model stands in our headers only as what a header can carry."""
+    with (
+        Upstream(lambda conn, asked: OVERLOADED) as upstream,
+        Gateway(tmp_path, upstream.url, projects=PROJECTS) as gateway,
+    ):
+        body = {"model": "odd\r\nx-evil: 1", "input": "Hello"}
+        answer = httpx.post(
+            gateway.url + "/v1beta/interactions", json=body, headers={"x-gemgate-patience": "1"}, timeout=8
+        )
+        assert "odd??x-evil: 1@one=overloaded" in answer.headers["x-gemgate-tries"]
+        assert "x-evil" not in answer.headers
+
+
+def test_hedged_calls_that_come_together_take_no_more_than_the_window_has(tmp_path: Path) -> None:
+    """A try of a race takes its room before any other call looks."""
+    room = 30
+    seen = []
+
+    def says(conn: socket.socket, asked: Asked) -> bytes | None:
+        seen.append(asked)
+        return whole(said())
+
+    limits = f'limits = {{ "*" = {{ {WIDE.replace("rpm = 1000000", f"rpm = {room}")} }} }}'
+    projects = f'[[project]]\nname = "one"\nkeys = ["{ONE}"]\nspend = 1000000\n{limits}\n'
+    toml = HEDGE
+    with Upstream(says) as upstream, Gateway(tmp_path, upstream.url, toml, projects=projects) as gateway:
+        with httpx.Client(base_url=gateway.url, timeout=20) as client:
+            for _ in range(WARM):
+                assert client.post(GENERATE, json=ask()).status_code == 200
+        together(gateway, 60)
+        assert len(seen) <= room
+
+
+def together(gateway: Gateway, number: int) -> None:
+    """So many calls whose last bytes are sent in one go, and their answers read."""
+    body = json.dumps(ask()).encode()
+    head = f"POST {GENERATE} HTTP/1.1\r\nhost: localhost\r\nx-gemgate-patience: 1\r\n"
+    text = (
+        head.encode()
+        + b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+    )
+    conns = [dial(gateway.url) for _ in range(number)]
+    for conn in conns:
+        conn.sendall(text + body[:-1])
+    for conn in conns:
+        conn.sendall(body[-1:])
+    for conn in conns:
+        read_until(conn, b"never")
+        conn.close()
+
+
+class Hand(Clock):
+    """A clock that is moved by hand."""
+
+    __slots__ = ("time",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 1_795_197_600 * 1_000_000
+
+    def now(self) -> int:
+        """UTC microseconds."""
+        return self.time
+
+
+class Room:
+    """The board and the waiting room of a gateway with one project that takes ``rpm`` requests a minute."""
+
+    def __init__(self, folder: Path, rpm: int, clock: Clock | None = None) -> None:
+        config = folder / "gemgate.toml"
+        limits = f'limits = {{ "*" = {{ {WIDE.replace("rpm = 1000000", f"rpm = {rpm}")} }} }}'
+        config.write_text(f'[[project]]\nname = "one"\nkeys = ["{ONE}"]\n{limits}\n', encoding="utf-8")
+        config.chmod(0o600)
+        settings = load(config, {}, {"data": folder})
+        self.snapshot = Snapshot(settings, load_book(settings.prices.file), "", None)
+        self.board = Board(clock or Clock(), self.snapshot)
+        self.waiting = Waiting(self.board)
+        self.watch = Watch()
+
+    def ticket(self) -> Ticket:
+        """A call that generates, its body read."""
+        body = json.dumps(ask()).encode()
+        scope = {
+            "method": "POST",
+            "path": GENERATE,
+            "scheme": "http",
+            "headers": [(b"content-length", b"%d" % len(body))],
+            "query_string": b"",
+        }
+        exchange = Exchange(scope, _never, _nowhere)
+        vigil = Vigil(self.watch, _never, asyncio.get_running_loop())
+        ticket = Ticket(b"call", exchange, self.snapshot, vigil, 0)
+        match = ticket.match = methods.match("POST", GENERATE)
+        assert match is not None
+        ticket.asked = request.read(match, {}, body, {})
+        return ticket
+
+    def sight(self) -> Sight:
+        """How such a call sees the board."""
+        return Sight(self.board, self.ticket())
+
+
+async def _never() -> Message:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def _nowhere(message: Message) -> None:
+    raise AssertionError(message)
+
+
+def test_the_line_is_shown_while_somebody_who_got_room_has_yet_to_wake(tmp_path: Path) -> None:
+    """The state is written at any moment, also between the granting of room and its use."""
+
+    async def play() -> None:
+        room = Room(tmp_path, 1)
+        target = Target("gemini-2.5-flash", "one")
+        hold = room.board.quota.take(room.board.bucket(target), 1, 0, room.board.clock.now())
+        waits = [asyncio.create_task(room.waiting.wait(room.sight(), (target,), 30.0)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert [row["position"] for row in room.waiting.shown()] == [1, 2]
+        room.board.quota.give_back(hold, room.board.clock.now(), sent=False)
+        room.waiting.look()
+        assert [row["position"] for row in room.waiting.shown()] == [1]
+        granted = await waits[0]
+        assert granted is not None
+        waits[1].cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        assert not room.waiting.waiters
+        assert not len(room.board.line)
+
+    asyncio.run(play())
+
+
+def test_who_leaves_frees_no_place_but_its_own(tmp_path: Path) -> None:
+    """One probe at a time, whoever hangs up meanwhile: an older try, or one that only had room."""
+    target = Target("gemini-2.5-flash", "one")
+    room = Room(tmp_path, 10, hand := Hand())
+    board = room.board
+    old = Trial(1, target, hand.time)
+    hand.time += 1000
+    failed = Verdict(kind=Kind.BUSY, status=503, reason="overloaded")
+    board.health.met(target, failed, hand.time, hand.time + 1, 0.5)
+    hand.time += 1_000_000
+    probe = Trial(1, target, hand.time)
+    assert board.health.begin(target, hand.time)
+    hand.time += 1000
+    board.left(old)
+    board.unused(Trial(0, target, hand.time))
+    assert board.health.open_at(target, hand.time)[1] == "probing"
+    board.left(probe)
+    assert board.health.open_at(target, hand.time)[1] == ""
+
+
+def test_a_target_that_only_rests_is_not_forgotten_in_line(tmp_path: Path) -> None:
+    """The asked model says when to come again, its stand-in has room only much later."""
+    seen: list[Asked] = []
+
+    def says(conn: socket.socket, asked: Asked) -> bytes | None:
+        seen.append(asked)
+        return whole(said()) if len(seen) != 2 else LATER
+
+    limits = f'limits = {{ "gemini-2.5-flash-lite" = {{ rpm = 1 }}, "*" = {{ {WIDE} }} }}'
+    projects = f'[[project]]\nname = "one"\nkeys = ["{ONE}"]\nspend = 1000000\n{limits}\n'
+    toml = '[[route]]\nname = "pair"\ntargets = ["gemini-2.5-flash", "gemini-2.5-flash-lite"]\npatience = "100 s"\n'
+    clock = (20.0, time.time(), 1_795_197_600.0)
+    with (
+        Upstream(says) as upstream,
+        Gateway(tmp_path, upstream.url, toml, projects=projects, clock=clock) as gateway,
+        httpx.Client(base_url=gateway.url, timeout=20) as client,
+    ):
+        assert client.post(GENERATE.replace("flash:", "flash-lite:"), json=ask()).status_code == 200
+        answer = client.post(GENERATE.replace("gemini-2.5-flash", "pair"), json=ask())
+        assert answer.headers["x-gemgate-tries"] == "gemini-2.5-flash@one=overloaded, gemini-2.5-flash@one=ok"
+        assert 10 <= float(answer.headers["x-gemgate-waited"]) < 40
