@@ -1,0 +1,62 @@
+"""What a failed try weighs on, and for how long that is set aside at first.
+
+Tables of the verdicts' reasons; ``core.health`` holds the breakers themselves.
+"""
+
+from __future__ import annotations
+
+from gemgate.core.actions import is_quota
+from gemgate.core.verdict import Kind, Verdict
+
+_SECOND = 1_000_000
+_MINUTE = 60 * _SECOND
+_HOUR = 60 * _MINUTE
+
+FIRST = _SECOND // 2
+"""How long (µs) a breaker is open at first, for most reasons."""
+FIRST_OF = {"exhausted": 2 * _SECOND}
+SHUT = {
+    "model_unknown": ("model", _HOUR),
+    "model_closed": ("target", _HOUR),
+    "project_suspended": ("project", _HOUR),
+    "project_disabled": ("project", _HOUR),
+    "region": ("project", _HOUR),
+    "prepaid": ("project", 10 * _MINUTE),
+    "key_invalid": ("key", _HOUR),
+    "key_leaked": ("key", _HOUR),
+    "unauthenticated": ("key", _HOUR),
+    "denied": ("key", _HOUR),
+}
+"""What Google says for good: the scope, and for how long (µs) it is shut."""
+SILENT = frozenset({"total_timeout", "quota_storage", "credentials_doubled", "body_length"})
+"""The end of a call's own time, and faults of the caller or of ours: they say nothing of the target."""
+
+# Reasons that weigh on the model on every project, and on the way to Google.
+_OF_THE_MODEL = frozenset({"overloaded", "internal", "deadline", "gateway", "cancelled"})
+_OF_THE_WAY = frozenset({"connect", "connect_timeout", "tls"})
+
+
+def scope(verdict: Verdict) -> str:
+    """The kind of breaker that a failure weighs on: upstream, project, model or target; empty for none, and keys."""
+    if is_quota(verdict):
+        return ""
+    shut = SHUT.get(verdict.reason)
+    if shut is not None:
+        return "" if shut[0] == "key" else shut[0]
+    if verdict.kind is Kind.REFUSED:
+        return ""
+    if verdict.reason in _OF_THE_MODEL:
+        return "model"
+    return "upstream" if verdict.reason in _OF_THE_WAY else "target"
+
+
+def came(verdict: Verdict) -> bool:
+    """Whether the try brought anything from Google, so that the way there is free."""
+    return (
+        verdict.kind in (Kind.BUSY, Kind.SPENT, Kind.REFUSED, Kind.CUT) and verdict.reason not in _OF_THE_WAY
+    )
+
+
+def names_a_delay(verdict: Verdict) -> bool:
+    """Whether Google asked to be left alone: with a delay, or by a 429 that names no window."""
+    return verdict.kind is Kind.BUSY and (verdict.retry_after > 0.0 or verdict.reason == "exhausted")
