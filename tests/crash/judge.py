@@ -73,6 +73,7 @@ class Tally:
     answered: int = 0
     rows: int = 0
     tries: int = 0
+    again: int = 0
     missing: int = 0
     duplicates: int = 0
     wrong: int = 0
@@ -151,6 +152,7 @@ def judge(
         tally.answered += call.whole
         tally.rows += len(found)
         tally.tries += tries[key]
+        tally.again += call.outcome == "ok" and tries[key] > 1
         if len(found) > 1:
             tally.accuse("duplicates", f"{name} has {len(found)} rows")
         elif found and call.whole and found[0].outcome == "interrupted" != call.outcome:

@@ -41,15 +41,26 @@ FAULTS = {
     "reset": "reset",
     "truncated": "truncated-json",
 }
+# What strikes the first target alone, each at so many of its calls: calls that are answered after another try.
+STRIKES = (
+    {"simulate": "overloaded", "model": MODEL.removeprefix("models/"), "every": 9},
+    {"simulate": "internal", "model": MODEL.removeprefix("models/"), "every": 13},
+)
 STREAMS = frozenset({"sse", "cut", "ended", "faulty"})
 
 
-def questions(dice: random.Random, stalls: bool = False) -> Iterator[Question]:
-    """Calls without end. ``stalls`` adds streams that go on until somebody ends them."""
+def questions(dice: random.Random, stalls: bool = False, faulty: bool = True) -> Iterator[Question]:
+    """Calls without end. ``stalls`` adds streams that go on until somebody ends them.
+
+    Without ``faulty`` the forms that go wrong go well: a fault that comes with the call meets each of its tries
+    and closes every target, and then nothing is asked of the upstream any more.
+    """
     forms, weights = list(MIX), list(MIX.values())
     for number in itertools.count():
         (form,) = dice.choices(forms, weights)
         leave = dice.uniform(0.0, 0.2) if dice.random() < 0.06 else None
+        if not faulty and form in FAULTS:
+            form = "sse" if form in STREAMS else "unary"
         yield _question(number, form, dice, leave, stalls and dice.random() < 0.05)
 
 

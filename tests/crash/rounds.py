@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.judge import Key, Row, Tally, Told, judge, judge_order, told
-from tests.crash.load import Load, questions, unmark
+from tests.crash.load import STRIKES, Load, questions, unmark
 from tests.crash.victim import ROWS, SECONDS, Victim
 from tests.gateway.launch import until
 from tests.simulator.launch import Simulator
@@ -53,6 +53,7 @@ class Fate:
     lock: float
     unlock: float
     grace: float
+    routed: bool
 
     @property
     def locks(self) -> bool:
@@ -73,7 +74,8 @@ def fates(seed: int, longest: float) -> Iterable[Fate]:
             lock = dice.uniform(0.0, 0.1)
             unlock = load - dice.uniform(0.0, 0.04) if way == "replay" else load
             durability = "power" if dice.random() < 0.25 else "process"
-            yield Fate(way, durability, dice.randint(2, 20), load, lock, unlock, dice.uniform(0.0, 0.25))
+            clients, grace = dice.randint(2, 20), dice.uniform(0.0, 0.25)
+            yield Fate(way, durability, clients, load, lock, unlock, grace, routed=dice.random() < 0.5)
 
 
 class Rounds:
@@ -98,9 +100,10 @@ class Rounds:
     def run(self, count: int, say: Callable[[str], None]) -> Tally:
         """Run ``count`` rounds; ``say`` is told of each. Raises RuntimeError when a gateway does not start."""
         with Simulator("--speed", SPEED, "--seed", str(self.seed), "--log", str(self._log)) as upstream:
+            self._upstream = upstream
             victim = Victim(self.folder, upstream.url)
             fate = next(iter(self._fates))
-            victim.spawn(fate.durability)
+            victim.spawn(fate.durability, fate.routed)
             victim.ready()
             try:
                 for number in range(1, count + 1):
@@ -126,9 +129,11 @@ class Rounds:
         """One gateway's life and death, and what the next one makes of it."""
         self._lives[victim.boot] = number
         self.ways[fate.way] += 1
-        victim.prepare(following.durability)
+        victim.prepare(following.durability, following.routed)
         stalls = fate.way == "drain"
-        load = Load(victim.port, number, questions(self._dice, stalls), fate.clients)
+        self._upstream.set_faults(*(STRIKES if fate.routed else ()))
+        source = questions(self._dice, stalls, faulty=not fate.routed)
+        load = Load(victim.port, number, source, fate.clients)
         try:
             asyncio.run(load.run(_acts(victim, fate)))
         except OSError as error:
@@ -138,7 +143,7 @@ class Rounds:
         self.spilled += spilled > 0
         if fate.way == "newborn":
             victim.unlock()
-            victim.spawn(following.durability)
+            victim.spawn(following.durability, following.routed)
             victim.born()
             # A random moment of its start: this is the killing, not a wait for something to be so.
             time.sleep(fate.grace)
@@ -146,7 +151,7 @@ class Rounds:
             victim.buried()
         if fate.way != "held":
             victim.unlock()
-        victim.spawn(following.durability)
+        victim.spawn(following.durability, following.routed)
         calls = {(number, seen.question.number): told(seen) for seen in load.seen}
         self.calls |= calls
         victim.ready()
@@ -183,7 +188,17 @@ class Rounds:
         self._add(tally)
 
     def _add(self, tally: Tally) -> None:
-        for name in ("asked", "answered", "rows", "tries", "missing", "duplicates", "wrong", "unrecorded"):
+        for name in (
+            "asked",
+            "answered",
+            "rows",
+            "tries",
+            "again",
+            "missing",
+            "duplicates",
+            "wrong",
+            "unrecorded",
+        ):
             setattr(self.tally, name, getattr(self.tally, name) + getattr(tally, name))
         self.tally.accusations += tally.accusations
 
@@ -237,7 +252,8 @@ class Rounds:
     def _line(self, number: int, fate: Fate) -> str:
         tally = self.tally
         return (
-            f"{number:5} {fate.way:8} {fate.durability:8} {fate.clients:3} clients {fate.load:5.2f} s"
+            f"{number:5} {fate.way:8} {fate.durability:8} {'routed' if fate.routed else 'straight':8}"
+            f" {fate.clients:3} clients {fate.load:5.2f} s"
             f" | {tally.asked:7} asked {tally.answered:7} answered {len(tally.accusations):4} violations"
         )
 
@@ -278,6 +294,7 @@ def table(tally: Tally, ways: Mapping[str, int], spilled: int, seconds: float) -
         ("calls answered whole", tally.answered),
         ("rows on record", tally.rows),
         ("tries that the upstream saw", tally.tries),
+        ("calls answered well after a failed try", tally.again),
         ("answered without a complete row", tally.missing),
         ("duplicates", tally.duplicates),
         ("calls left open", tally.open),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import signal
@@ -27,12 +28,17 @@ CONFIG = """
 base_url = "{upstream}"
 [gateway]
 drain = 1.0
+[routing]
+enabled = {routed}
+patience = 0.5
 [record]
 durability = "{durability}"
 [[project]]
 name = "default"
 tier = "tier1"
 keys = ["{key}"]
+spend = 1000000
+limits = {{"*" = {{rpm = 1000000, tpm = 1000000000, rpd = 100000000}}}}
 """
 ROWS = """
 SELECT c.seq, lower(hex(c.call_id)), lower(hex(boots.boot)), clients.name, outcomes.name, c.status, c.attempts,
@@ -57,35 +63,46 @@ class Victim:
         self.port = 0
         self.boot = ""
         self._locker: sqlite3.Connection | None = None
-        self._waiting: tuple[str, subprocess.Popen[bytes]] | None = None
+        self._waiting: tuple[tuple[str, bool], subprocess.Popen[bytes]] | None = None
         self._env = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("GEMGATE_", "GEMINI_", "GOOGLE_"))
         }
-        self._configs = {durability: folder / f"{durability}.toml" for durability in ("process", "power")}
-        for durability, path in self._configs.items():
-            path.write_text(CONFIG.format(upstream=upstream, durability=durability, key=DEMO_KEY), "utf-8")
+        self._configs: dict[tuple[str, bool], Path] = {}
+        for durability, routed in itertools.product(("process", "power"), (True, False)):
+            path = folder / f"{durability}-{'routed' if routed else 'straight'}.toml"
+            on = str(routed).lower()
+            text = CONFIG.format(upstream=upstream, durability=durability, routed=on, key=DEMO_KEY)
+            path.write_text(text, "utf-8")
             path.chmod(0o600)
+            self._configs[durability, routed] = path
         subprocess.run(
             [sys.executable, "-m", "gemgate.store.migrate", str(self.database)], check=True, env=self._env
         )
         self._boots = self.boots()
 
-    def prepare(self, durability: str) -> None:
+    def prepare(self, durability: str, routed: bool) -> None:
         """Have the next process load its modules meanwhile: half of a gateway's start is that."""
         with self.log_file.open("ab") as log:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-c", WAITING),
-                    *("--config", str(self._configs[durability]), "--data", str(self.data), "--port", "0"),
+                    *(
+                        "--config",
+                        str(self._configs[durability, routed]),
+                        "--data",
+                        str(self.data),
+                        "--port",
+                        "0",
+                    ),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=self._env,
             )
-        self._waiting = durability, process
+        self._waiting = (durability, routed), process
 
     def dismiss(self) -> None:
         """Let go of a prepared process that is not needed."""
@@ -95,11 +112,11 @@ class Victim:
             self.kill()
             self.buried()
 
-    def spawn(self, durability: str) -> None:
+    def spawn(self, durability: str, routed: bool) -> None:
         """Start a gateway without waiting for it."""
-        if self._waiting is None or self._waiting[0] != durability:
+        if self._waiting is None or self._waiting[0] != (durability, routed):
             self.dismiss()
-            self.prepare(durability)
+            self.prepare(durability, routed)
         assert self._waiting is not None
         self._boots = self.boots()
         self.process = self._waiting[1]

@@ -7,7 +7,9 @@ Where only one side is asked, ids that count up get out of step: what compares t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -62,11 +64,24 @@ def twins(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[tuple[Side, Side]]:
     """Both sides, fresh: straight and through."""
-    toml = "" if is_routed(request) else UNROUTED
+    with pair(tmp_path_factory.mktemp("twins"), "" if is_routed(request) else UNROUTED) as sides:
+        yield sides
+
+
+@pytest.fixture(scope="module")
+def simple_twins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Side, Side]]:
+    """The same with routing off, whatever the module says."""
+    with pair(tmp_path_factory.mktemp("simple-twins"), UNROUTED) as sides:
+        yield sides
+
+
+@contextlib.contextmanager
+def pair(folder: Path, toml: str) -> Iterator[tuple[Side, Side]]:
+    """Two sides of one pair of simulators."""
     with (
         Simulator(*CLOCK) as one,
         Simulator(*CLOCK) as other,
-        Gateway(tmp_path_factory.mktemp("twins"), other.url, toml) as gateway,
+        Gateway(folder, other.url, toml) as gateway,
     ):
         sides = straight(one), through(other, gateway)
         yield sides

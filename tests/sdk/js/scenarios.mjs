@@ -1,4 +1,4 @@
-// The same scenarios as the Python ones, with @google/genai: node scenarios.mjs BASE_URL KEY
+// The same scenarios as the Python ones, with @google/genai: node scenarios.mjs BASE_URL KEY [NAME …]
 //
 // Prints a JSON line for each scenario: its name, its result (or the error that a program sees), and of every answer
 // that came over the wire the request, the status, and the length and digest of the body's bytes.
@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { GoogleGenAI, Type } from "@google/genai";
 
-const [baseUrl, apiKey] = process.argv.slice(2);
+const [baseUrl, apiKey, ...names] = process.argv.slice(2);
 const FLASH = "gemini-3.8-flash";
 const OLDER = "gemini-2.5-flash";
 const EMBEDDER = "gemini-embedding-001";
@@ -257,6 +257,7 @@ function shown(value) {
 }
 
 for (const [name, scenario] of Object.entries(scenarios)) {
+  if (names.length && !names.includes(name)) continue;
   wire.length = 0;
   let result;
   try {
