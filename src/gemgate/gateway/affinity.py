@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from gemgate.core import fingerprint
 from gemgate.core.call import Made
+from gemgate.core.errors import Refused
 from gemgate.core.routing import Pin
 from gemgate.dialects.gemini import made
 from gemgate.dialects.gemini.methods import Reading
@@ -29,12 +30,20 @@ DAY = 86_400 * 1_000_000
 _STRICT = ("cachedContents/", "tunedModels/", "interactions/", "continuation:")
 
 
+def _is_soft(name: str) -> bool:
+    """Whether a call may go elsewhere with this thing."""
+    return name.startswith("signature:")
+
+
 class Home(NamedTuple):
     """Where a thing was made; an empty project says that the record does not know, as of ``seen``."""
 
     project: str
     model: str
     seen: int = 0
+
+
+NOWHERE = Home("", "")
 
 
 class Affinity:
@@ -46,17 +55,26 @@ class Affinity:
         self._known: dict[str, Home] = {}
 
     async def pins(self, ticket: Ticket, now: int) -> tuple[Pin, ...]:
-        """What binds this call to a project. Raises Refused while the store cannot be asked."""
+        """What binds this call to a project. Raises Refused while the store cannot be asked and it matters."""
         names = self._names(ticket)
         if not names:
             return ()
+        # Read before anything is remembered: that may make others be forgotten.
+        homes = {name: self._known.get(name, NOWHERE) for name in names}
         unknown = [name for name in names if self._stale(name, now)]
         if unknown:
-            found = await self._db.run(lambda conn: affinity.find(conn, unknown))
-            for name in unknown:
-                project, model = found.get(name, ("", ""))
-                self._remember(name, Home(project, model, 0 if project else now))
-        return tuple(self._pin(name) for name in names)
+            try:
+                found = await self._db.run(lambda conn: affinity.find(conn, unknown))
+            except Refused:
+                # Nothing is learned. Where an unknown owner cannot lead a call astray, it goes on all the same.
+                if len(ticket.snapshot.names) > 1 and not all(map(_is_soft, unknown)):
+                    raise
+            else:
+                for name in unknown:
+                    project, model = found.get(name, ("", ""))
+                    homes[name] = Home(project, model, 0 if project else now)
+                    self._remember(name, homes[name])
+        return tuple(_pin(name, home) for name, home in homes.items())
 
     def _names(self, ticket: Ticket) -> list[str]:
         match, asked = ticket.match, ticket.asked
@@ -75,16 +93,6 @@ class Affinity:
         if upload:
             names.append(self._hashed("upload", upload.encode()))
         return names
-
-    def _pin(self, name: str) -> Pin:
-        home = self._known.get(name, Home("", ""))
-        if name.startswith("signature:"):
-            return Pin("the conversation's thought signatures", home.project, home.model, "signatures")
-        if name.startswith("continuation:"):
-            return Pin("the continuation token", home.project, home.model, "strict")
-        if name.startswith("upload:"):
-            return Pin("the upload", home.project, "", "project")
-        return Pin(name, home.project, home.model, "strict" if name.startswith(_STRICT) else "project")
 
     def _stale(self, name: str, now: int) -> bool:
         home = self._known.get(name)
@@ -147,3 +155,13 @@ class Affinity:
 
     def _hashed(self, kind: str, text: bytes) -> str:
         return f"{kind}:{fingerprint.request_hash(self._secret, text) & (2**64 - 1):016x}"
+
+
+def _pin(name: str, home: Home) -> Pin:
+    if name.startswith("signature:"):
+        return Pin("the conversation's thought signatures", home.project, home.model, "signatures")
+    if name.startswith("continuation:"):
+        return Pin("the continuation token", home.project, home.model, "strict")
+    if name.startswith("upload:"):
+        return Pin("the upload", home.project, "", "project")
+    return Pin(name, home.project, home.model, "strict" if name.startswith(_STRICT) else "project")
