@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sqlite3
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -17,6 +18,7 @@ from gemgate.config.book import load_book
 from gemgate.core.routing import Target
 from gemgate.core.verdict import Kind, Verdict
 from gemgate.dialects.gemini import methods, request
+from gemgate.gateway.affinity import MOST, Affinity
 from gemgate.gateway.board import Board, Sight
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.exchange import Exchange, Message
@@ -24,7 +26,8 @@ from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.gateway.waiting import Waiting
 from gemgate.gateway.watch import Vigil, Watch
-from tests.gateway.launch import Gateway
+from gemgate.store.database import Database
+from tests.gateway.launch import Gateway, until
 from tests.gateway.raw import END, STREAM_HEAD, Asked, Upstream, chunk, dial, read_until, whole
 
 ONE, TWO = "AIzaWaysFirstProjectKey000000000000000a", "AIzaWaysSecondProjectKey00000000000000b"
@@ -308,3 +311,81 @@ def test_a_target_that_only_rests_is_not_forgotten_in_line(tmp_path: Path) -> No
         answer = client.post(GENERATE.replace("gemini-2.5-flash", "pair"), json=ask())
         assert answer.headers["x-gemgate-tries"] == "gemini-2.5-flash@one=overloaded, gemini-2.5-flash@one=ok"
         assert 10 <= float(answer.headers["x-gemgate-waited"]) < 40
+
+
+def test_a_conversation_goes_on_while_the_store_is_locked(tmp_path: Path) -> None:
+    """Whose signatures a history carries is good to know; that nobody can be asked ends no call."""
+    turn = {
+        "role": "model",
+        "parts": [{"text": "Hi", "thoughtSignature": "c2lnbmF0dXJlIG9mIGEgdGhvdWdodA=="}],
+    }
+    history = {"contents": [*ask()["contents"], turn, *ask()["contents"]]}
+    with (
+        Upstream(lambda conn, asked: whole(said())) as upstream,
+        Gateway(tmp_path, upstream.url, projects=PROJECTS) as gateway,
+    ):
+        locker = sqlite3.connect(gateway.data / "gemgate.db", isolation_level=None)
+        locker.execute("BEGIN IMMEDIATE")
+        try:
+            answer = httpx.post(gateway.url + GENERATE, json=history, timeout=20)
+        finally:
+            locker.execute("ROLLBACK")
+            locker.close()
+        assert answer.status_code == 200, answer.text
+
+
+def test_a_client_that_leaves_a_race_ends_both_tries(tmp_path: Path) -> None:
+    """Neither is a race's loser, both connections are closed, and the room in the line is free."""
+    held = threading.Event()
+
+    def says(conn: socket.socket, asked: Asked) -> bytes | None:
+        if b"lasting" in asked.body:
+            held.wait(20)
+        return whole(said())
+
+    with Upstream(says) as upstream, Gateway(tmp_path, upstream.url, HEDGE, projects=PROJECTS) as gateway:
+        with httpx.Client(base_url=gateway.url, timeout=20) as client:
+            for _ in range(WARM):
+                assert client.post(GENERATE, json=ask()).status_code == 200
+        body = json.dumps(ask("lasting")).encode()
+        conn = dial(gateway.url)
+        conn.sendall(f"POST {GENERATE} HTTP/1.1\r\nhost: localhost\r\n".encode())
+        conn.sendall(b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        until(lambda: len(upstream.asked) == WARM + 2, "the second try")
+        conn.close()
+        until(lambda: len(gateway.calls()) == WARM + 1, "the row")
+        held.set()
+        row = gateway.calls()[-1]
+        assert (row["outcome"], row["status"], row["attempts"]) == ("cancelled", 499, 2)
+        tries = gateway.rows(
+            "SELECT r.name AS reason, a.hedge AS hedge FROM attempts AS a JOIN reasons AS r ON r.id = a.reason_id"
+            " WHERE a.call_seq = ? ORDER BY a.number",
+            row["seq"],
+        )
+        assert [(one["reason"], one["hedge"]) for one in tries] == [("client_left", 0), ("client_left", 1)]
+
+
+class Empty:
+    """A record in which nothing is found."""
+
+    async def run(self, work: object) -> dict[str, tuple[str, str]]:
+        """Ask it."""
+        return {}
+
+
+def test_what_a_call_names_is_not_forgotten_while_it_is_looked_up(tmp_path: Path) -> None:
+    """A memory that is full makes room; the owner that this very call needs is known all the same."""
+
+    async def play() -> None:
+        ticket = Room(tmp_path, 1).ticket()
+        affinity = Affinity(cast(Database, Empty()), b"secret")
+        trial = Trial(1, Target("", "one"), 0)
+        affinity.learn(ticket, trial, [f"files/{number}" for number in range(MOST)], 0)
+        parts = [{"fileData": {"fileUri": f"https://x/v1beta/files/{name}"}} for name in ("0", "other")]
+        body = json.dumps({"contents": [{"role": "user", "parts": parts}]}).encode()
+        assert ticket.match is not None
+        ticket.asked = request.read(ticket.match, {}, body, {})
+        pins = await affinity.pins(ticket, 0)
+        assert [(pin.name, pin.project) for pin in pins] == [("files/0", "one"), ("files/other", "")]
+
+    asyncio.run(play())
