@@ -10,6 +10,7 @@ Laws:
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -26,6 +27,7 @@ from gemgate.gateway.pursue import pursue
 from gemgate.gateway.ticket import Ticket
 
 ENOUGH = 50  # items of a page whose client named no size
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 async def listed(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer:
@@ -34,7 +36,7 @@ async def listed(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer
     asked = dict(parse_qsl(query, keep_blank_values=True))
     start, token = _cursor(asked.pop("pageToken", "") or asked.pop("page_token", ""), plan)
     wanted = asked.get("pageSize") or asked.get("page_size", "")
-    size = int(wanted) if wanted.isdigit() and int(wanted) else ENOUGH
+    size = (int(wanted) if _NUMBER.fullmatch(wanted) else 0) or ENOUGH
     reading = _Reading(plan, terms, ticket, desk)
     try:
         while start < len(plan.targets):
@@ -62,6 +64,7 @@ class _Reading:
     def __init__(self, plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> None:
         assert ticket.match is not None
         self._plan, self._terms, self._ticket, self._desk = plan, terms, ticket, desk
+        self._began = desk.clock.now()  # the patience is the call's, not each project's
         self._field = listing.of(ticket.match)
         self._pages: list[bytes] = []
         self._last: Answer | None = None
@@ -72,7 +75,9 @@ class _Reading:
     async def page(self, target: Target, asked: dict[str, str], token: str, *, look: bool) -> Answer | None:
         """Read a project's page; with ``look`` only note whether it has items. Returns an answer that is none."""
         self._ticket.exchange.query = urlencode(asked | ({"pageToken": token} if token else {}))
-        answer = await pursue(_only(self._plan, target), self._terms, self._ticket, self._desk)
+        spent = (self._desk.clock.now() - self._began) / 1_000_000
+        terms = msgspec.structs.replace(self._terms, patience=max(0.0, self._terms.patience - spent))
+        answer = await pursue(_only(self._plan, target), terms, self._ticket, self._desk)
         if not answer.verdict.ok or answer.reply is not None:
             return answer
         body = judging.decoded(answer.headers, answer.body)
