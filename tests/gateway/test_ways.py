@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import pytest
 
 from gemgate.config import load
 from gemgate.config.book import load_book
@@ -389,3 +390,37 @@ def test_what_a_call_names_is_not_forgotten_while_it_is_looked_up(tmp_path: Path
         assert [(pin.name, pin.project) for pin in pins] == [("files/0", "one"), ("files/other", "")]
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("size", ["%C2%B2", "9" * 5000])
+def test_a_page_size_that_is_no_number_is_googles_to_judge(tmp_path: Path, size: str) -> None:
+    """Digits that are none of ASCII's, or far too many."""
+    empty = whole(b"{}")
+    with (
+        Upstream(lambda conn, asked: empty) as upstream,
+        Gateway(tmp_path, upstream.url, projects=PROJECTS) as gateway,
+    ):
+        answer = httpx.get(f"{gateway.url}/v1beta/files?pageSize={size}", timeout=8)
+        assert (answer.status_code, answer.json()) == (200, {})
+
+
+def test_a_list_of_several_projects_has_one_patience(tmp_path: Path) -> None:
+    """Each project asks for ten seconds; the call has fifteen."""
+    seen: set[bytes] = set()
+
+    def says(conn: socket.socket, asked: Asked) -> bytes | None:
+        key = asked.header(b"x-goog-api-key")
+        if key in seen:
+            return whole(b"{}")
+        seen.add(key)
+        return LATER
+
+    clock = (20.0, time.time(), 1_795_197_600.0)
+    with (
+        Upstream(says) as upstream,
+        Gateway(tmp_path, upstream.url, projects=PROJECTS, clock=clock) as gateway,
+    ):
+        patience = {"x-gemgate-patience": "15"}
+        answer = httpx.get(f"{gateway.url}/v1beta/files", headers=patience, timeout=20)
+        assert answer.status_code == 503
+        assert float(answer.headers["x-gemgate-waited"]) < 15
