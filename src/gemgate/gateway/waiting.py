@@ -73,7 +73,9 @@ class Waiting:
         board.waiters = len(self.waiters)
         self._wind()
         try:
-            await asyncio.wait_for(waiter.done, board.clock.real(seconds))
+            # Not ``wait_for``: on Python 3.11 it lets a cancellation go unheard when room comes at the same time.
+            async with asyncio.timeout(board.clock.real(seconds)):
+                await waiter.done
         except TimeoutError:
             pass
         except BaseException:
