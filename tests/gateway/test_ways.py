@@ -424,3 +424,25 @@ def test_a_list_of_several_projects_has_one_patience(tmp_path: Path) -> None:
         answer = httpx.get(f"{gateway.url}/v1beta/files", headers=patience, timeout=20)
         assert answer.status_code == 503
         assert float(answer.headers["x-gemgate-waited"]) < 15
+
+
+def test_who_is_cancelled_when_room_comes_does_not_go_on(tmp_path: Path) -> None:
+    """The client left in the very turn in which its call got room: the room is free again, and nothing is sent."""
+
+    async def play() -> None:
+        room = Room(tmp_path, 1)
+        target = Target("gemini-2.5-flash", "one")
+        bucket, now = room.board.bucket(target), room.board.clock.now
+        hold = room.board.quota.take(bucket, 1, 0, now())
+        wait = asyncio.create_task(room.waiting.wait(room.sight(), (target,), 30.0))
+        await asyncio.sleep(0)
+        room.board.quota.give_back(hold, now(), sent=False)
+        room.waiting.look()
+        assert room.board.quota.room(bucket, 1, now()).at > now()
+        wait.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await wait
+        moment = now()
+        assert room.board.quota.room(bucket, 1, moment).at == moment
+
+    asyncio.run(play())
