@@ -174,7 +174,7 @@ def said(complaint: errors.Complaint, ticket: Ticket) -> bytes:
     return errors.render(complaint, call)
 
 
-def _detour(ticket: Ticket, trial: Trial) -> Headers:
+def _detour(ticket: Ticket, trial: Trial | None) -> Headers:
     """How the answer came about, where that was not by one try at the first target."""
     out: Headers = []
     if len(ticket.trials) > 1:
@@ -187,7 +187,7 @@ def _detour(ticket: Ticket, trial: Trial) -> Headers:
         out.append((b"x-gemgate-waited", f"{ticket.waited / 1_000_000:.3f}".encode()))
     if ticket.route:
         out.append((b"x-gemgate-route", ticket.route.encode("ascii", "replace")))
-    if trial.target.changes:
+    if trial is not None and trial.target.changes:
         out.append((b"x-gemgate-adapted", ", ".join(trial.target.changes).encode()))
     return out
 
@@ -211,8 +211,13 @@ def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float 
         served = (trial.meter.model if trial.meter is not None else "") or trial.target.model
         if served and len(served) < MOST_NAME and served.isascii() and served.isprintable():
             out.append((b"x-gemgate-model", served.encode()))
-        if len(ticket.trials) > 1 or ticket.waited or ticket.route or trial.target.changes:
-            out += _detour(ticket, trial)
+    if (
+        len(ticket.trials) > 1
+        or ticket.waited
+        or ticket.route
+        or (trial is not None and trial.target.changes)
+    ):
+        out += _detour(ticket, trial)
     if not wait and found is not None and not found.ok:
         wait = found.retry_after if ticket.retry_after is None else ticket.retry_after
     if wait > 0 and not isinf(wait) and not any(name == b"retry-after" for name, _ in headers):
