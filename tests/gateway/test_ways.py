@@ -23,6 +23,7 @@ from gemgate.gateway.affinity import MOST, Affinity
 from gemgate.gateway.board import Board, Sight
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.exchange import Exchange, Message
+from gemgate.gateway.relay import marked
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.gateway.waiting import Waiting
@@ -444,5 +445,16 @@ def test_who_is_cancelled_when_room_comes_does_not_go_on(tmp_path: Path) -> None
             await wait
         moment = now()
         assert room.board.quota.room(bucket, 1, moment).at == moment
+
+    asyncio.run(play())
+
+
+def test_a_refusal_says_how_long_its_call_has_waited(tmp_path: Path) -> None:
+    """Also where no try was made at all."""
+
+    async def play() -> None:
+        ticket = Room(tmp_path, 1).ticket()
+        ticket.waited = 2_500_000
+        assert (b"x-gemgate-waited", b"2.500") in marked([], ticket, None)
 
     asyncio.run(play())
