@@ -496,7 +496,7 @@ class Breakers(RuleBasedStateMachine):
             if change.state == "closed":
                 failed = self.failed.pop(key)
                 del self.openings[key]
-                by_answer = sent_at > failed and weighs(*key, target) and key in before
+                by_answer = sent_at > failed and weighs(*key, target)
                 assert by_answer or self.silent(key, failed, change.at)
             else:
                 assert weighs(*key, target)
@@ -799,14 +799,19 @@ def test_a_dead_target_that_fails_evenly_costs_no_try_more(plan: Plan, span: flo
     assert extra(0, span, span, plan) == 0
 
 
-def test_a_dead_target_that_fails_unevenly_costs_two_tries_more_on_average_at_most() -> None:
+@pytest.mark.parametrize(
+    ("plan", "mean", "worst"),
+    [(Plan((A, B)), 1.0, 12), (Plan((A,)), 3.0, 25)],
+    ids=["two targets", "one target"],
+)
+def test_a_dead_target_that_fails_unevenly_costs_few_tries_more(plan: Plan, mean: float, worst: int) -> None:
     """Failures take from 0.02 to 0.5 s, each by chance, so that silence may mislead.
 
     Where the extra tries come from: a few tries that would fail late look silent, the breaker closes, and at 50
-    calls/s one more goes out every 20 ms until the next failure is heard. That happens in one outage of ten, and
-    once in it: after that silence is not believed.
+    calls/s one more goes out every 20 ms until the next failure is heard. That happens in about one outage of ten.
+    Where there is no other target, those that waited meanwhile go out, too, all together.
     """
-    found = [extra(seed, 0.02, 0.5, Plan((A, B))) for seed in range(60)]
-    assert sum(found) / len(found) <= 2.0
-    assert sum(one <= 2 for one in found) >= 0.85 * len(found)
-    assert max(found) <= 15
+    found = [extra(seed, 0.02, 0.5, plan) for seed in range(60)]
+    assert sum(found) / len(found) <= mean
+    assert sum(one <= 2 for one in found) >= 0.8 * len(found)
+    assert max(found) <= worst
