@@ -294,7 +294,7 @@ def table(tally: Tally, ways: Mapping[str, int], spilled: int, seconds: float) -
         ("calls answered whole", tally.answered),
         ("rows on record", tally.rows),
         ("tries that the upstream saw", tally.tries),
-        ("calls answered well after a failed try", tally.again),
+        ("  of calls answered after another", tally.again),
         ("answered without a complete row", tally.missing),
         ("duplicates", tally.duplicates),
         ("calls left open", tally.open),

@@ -80,6 +80,7 @@ class Gateway:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
+            self._buried()
             raise RuntimeError(f"the gateway did not start: {self.log_file.read_text()}")
         self.url = f"http://127.0.0.1:{json.loads(line)['port']}"
 

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from google.genai import errors, types
 
 from tests.gateway.launch import DEMO_KEY
+from tests.sdk.conftest import pair
 from tests.sdk.sides import CLIENT_KEY, Side, Told, both, run
 from tests.sdk.talking import FLASH, told
 
@@ -89,6 +91,29 @@ def test_a_refusal_of_google_comes_through_untouched(
     assert row["reason"]
     assert row["response_bytes"] == len(answer.body)
     assert row["output_tokens"] == 0
+
+
+@pytest.mark.parametrize("fault", ["context-overflow", "penalty-unsupported", "thought-signature-corrupt"])
+@pytest.mark.parametrize("ask", [whole, pieces])
+def test_a_fault_of_the_request_is_tried_once_with_routing_on(
+    plainly: Side, routed: Side, fault: str, ask: Any
+) -> None:
+    there, here = both(plainly, routed, lambda side: ask(side, fault))
+    assert here.result == there.result
+    assert bytes(here.wire[0].body) == bytes(there.wire[0].body)
+    assert only_row(here)["outcome"] == "refused"
+
+
+@pytest.mark.parametrize("fault", ["overloaded", "internal", "deadline", "quota-rpm-free", "leaked-key"])
+def test_when_no_way_is_left_the_last_word_is_google_s_own(tmp_path: Path, fault: str) -> None:
+    """Routing on, and nothing to turn to: after the tries that are allowed the answer is what Google said."""
+    with pair(tmp_path, "[routing]\nfallback = false\npatience = 0.001\n") as sides:
+        there, here = both(*sides, lambda side: whole(side, fault))
+    assert here.result == there.result
+    assert bytes(here.wire[0].body) == bytes(there.wire[0].body)
+    (row,) = here.rows
+    assert (row["status"], row["outcome"]) == (there.wire[0].status, "failed")
+    assert row["attempts"] == len(here.asked) >= 1
 
 
 def test_the_classes_of_errors(proxied: Side) -> None:
