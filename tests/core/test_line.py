@@ -204,3 +204,19 @@ def test_strangers() -> None:
     with pytest.raises(ValueError):
         line.join(1, (A,), (), NOW)
     assert len(line) == 0
+
+
+def test_whoever_had_its_turn_in_vain_comes_back_to_its_place() -> None:
+    line = Line()
+    first = line.join(1, (A,), (10,), 0)
+    line.join(2, (A,), (20,), 1)
+    line.join(3, (A,), (30,), 2)
+    line.leave(1)
+    assert line.ahead(A) == (2, 50)
+    assert line.ahead(A, first) == (0, 0)
+    assert line.join(1, (A,), (10,), 9, first) == first
+    assert [line.position(who) for who in (1, 2, 3)] == [1, 2, 3]
+    assert line.ahead_of(3, A) == (2, 30)
+    second = line.join(2, (A,), (20,), 9)
+    assert second > first
+    assert [line.position(who) for who in (1, 3, 2)] == [1, 2, 3]

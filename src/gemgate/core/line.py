@@ -14,6 +14,8 @@ from heapq import heapify, heappop, heappush
 
 from gemgate.core.windows import Ahead, Bucket
 
+_NOBODY = Ahead()
+
 
 class _Place:
     """One waiter's place in one queue. A place that was left still leads on to those behind it."""
@@ -39,14 +41,28 @@ class _Queue:
         self.tokens = 0
 
     def add(self, waiter: _Waiter, tokens: int) -> _Place:
-        """A place at the end."""
-        place, ring = _Place(waiter, tokens), self.ring
-        place.before, place.after = ring.before, ring
-        ring.before.after = place
-        ring.before = place
+        """A place by the waiter's number: at the end, or for one who comes back, where it was."""
+        place, behind = _Place(waiter, tokens), self.ring
+        last = behind.before.waiter
+        if last is not None and last.number > waiter.number:
+            behind = self._after(waiter.number)
+        place.before, place.after = behind.before, behind
+        behind.before.after = place
+        behind.before = place
         self.count += 1
         self.tokens += tokens
         return place
+
+    def _after(self, number: int) -> _Place:
+        """The first place of a later number, or the ring; costs a step for each before."""
+        place = self.ring.after
+        while place.waiter is not None and place.waiter.number < number:
+            place = place.after
+        return place
+
+    def earlier(self, number: int) -> Ahead:
+        """Those with an earlier number; costs a step for each."""
+        return self.before(self._after(number))
 
     def remove(self, place: _Place) -> None:
         """Take a place out."""
@@ -93,18 +109,23 @@ class Line:
         return len(self._waiters)
 
     def __iter__(self) -> Iterator[int]:
-        """Who waits, next first. The line must not change meanwhile."""
+        """Who waits, in the order of joining. The line must not change meanwhile."""
         return iter(self._waiters)
 
-    def join(self, who: int, buckets: tuple[Bucket, ...], tokens: tuple[int, ...], now: int) -> None:
+    def join(
+        self, who: int, buckets: tuple[Bucket, ...], tokens: tuple[int, ...], now: int, number: int = 0
+    ) -> int:
         """Stand at the end, for any one of these buckets, in the order of the plan, with the tokens needed there.
 
         Without buckets the call waits for something else than room. Who was in the line already leaves its
-        place. Two targets of one bucket count once, with the larger need.
+        place. Two targets of one bucket count once, with the larger need. Returns the waiter's number; whoever
+        had its turn in vain (room that Google did not grant) comes back to its place by it.
         """
         self.leave(who)
-        self._joined += 1
-        waiter = _Waiter(who, self._joined, now)
+        if not number:
+            self._joined += 1
+            number = self._joined
+        waiter = _Waiter(who, number, now)
         needs: dict[Bucket, int] = {}
         for bucket, need in zip(buckets, tokens, strict=True):
             needs[bucket] = max(need, needs.get(bucket, 0))
@@ -115,6 +136,7 @@ class Line:
             waiter.buckets[bucket] = queue.add(waiter, need)
         waiter.place = self._all.add(waiter, 0)
         self._waiters[who] = waiter
+        return number
 
     def leave(self, who: int) -> None:
         """Go away, served or not; nothing happens to one who is not here."""
@@ -128,10 +150,12 @@ class Line:
             if not queue.count:
                 del self._queues[bucket]
 
-    def ahead(self, bucket: Bucket) -> Ahead:
-        """All who wait for a bucket: a newcomer stands behind them."""
+    def ahead(self, bucket: Bucket, number: int = 0) -> Ahead:
+        """All who wait for a bucket: a newcomer stands behind them; one who has a ``number``, behind those before."""
         queue = self._queues.get(bucket)
-        return Ahead() if queue is None else Ahead(queue.count, queue.tokens)
+        if queue is None:
+            return _NOBODY
+        return queue.earlier(number) if number else Ahead(queue.count, queue.tokens)
 
     def ahead_of(self, who: int, bucket: Bucket) -> Ahead:
         """Those who wait for a bucket before ``who``; costs a step for each. Raises KeyError for a stranger."""

@@ -160,17 +160,19 @@ class Board:
             self.estimates.learn(target.model, ticket.asked.input_estimate, tokens)
             if nano is not None:
                 self.estimates.learn_nano(target.model, nano)
-        if found is not None and found.kind is Kind.OK and trial.first_byte:
-            name = pace_name(target, ticket.streaming)
-            self.pace.add(name, (trial.first_byte - trial.started) / 1e9 * self.clock.speed)
+        if found is not None and (found.kind is Kind.OK or found.reason == "hedged"):
+            # What a race's loser had taken when it was called off counts too: else only the quick are seen.
+            span = (trial.first_byte or trial.ended) - trial.started
+            self.pace.add(pace_name(target, ticket.streaming), span / 1e9 * self.clock.speed)
         if self.waiters:
             self.poke()
 
 
 class Sight:
-    """How one call sees the board (``core.pursuit.View``). ``granted`` has room taken for it in the line."""
+    """How one call sees the board (``core.pursuit.View``). ``granted`` has room taken for it in the line, and
+    ``number`` is its place there, once it has waited."""
 
-    __slots__ = ("_board", "_estimate", "_price", "_routed", "_ticket", "granted", "metered")
+    __slots__ = ("_board", "_estimate", "_price", "_routed", "_ticket", "granted", "metered", "number")
 
     def __init__(self, board: Board, ticket: Ticket) -> None:
         self._board = board
@@ -180,6 +182,7 @@ class Sight:
         self._estimate = ticket.asked.input_estimate if ticket.asked is not None else 0
         self._price: tuple[Target, Bucket, int, int] | None = None
         self.granted: Target | None = None
+        self.number = 0
 
     def price(self, target: Target) -> tuple[Target, Bucket, int, int]:
         """What a try there is charged: bucket, input tokens, nano-dollars; remembered for the last target."""
@@ -215,7 +218,7 @@ class Sight:
     def _room(self, bucket: Bucket, tokens: int, nano: int, now: int) -> Standing:
         """Room in one bucket, behind all who wait for it."""
         board = self._board
-        ahead = board.line.ahead(bucket)
+        ahead = board.line.ahead(bucket, self.number)
         room = board.quota.room(bucket, tokens, now, ahead, nano)
         if room.at > now:
             return Standing(_seconds(room.at, now), f"quota:{room.window}", room=True)

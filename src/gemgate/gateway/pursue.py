@@ -27,6 +27,7 @@ from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.gateway.watch import Vigil
 
 SAME = 0.005  # seconds by which two looks at a standing differ at most
+MOST_EARLY = 2.0  # seconds by which a delay of Google's may be too short
 HEDGED = Verdict(kind=Kind.CANCELLED, reason="hedged", message="Another try answered first.", billed=True)
 
 
@@ -195,10 +196,16 @@ class Chase:
                 row[1].end(HEDGED)  # a failed try has ended already
                 row[2].close()
         self._drop_grant()
-        if chosen is None or (end.reason == "no_room" and len(ticket.trials) > 1):
+        if chosen is None or (end.reason == "no_room" and self._outdated(chosen[2].verdict)):
             raise refusals.no_way(end, ticket, self.sight.bar(end.standings[0][0]) if end.standings else None)
         ticket.winner = chosen[1]
         return chosen[2]
+
+    def _outdated(self, found: Verdict) -> bool:
+        """Whether Google's own words no longer say what the client must know: it was tried several times, or those
+        who wait before it make the delay longer."""
+        longer = (self.ticket.retry_after or 0.0) > found.retry_after + MOST_EARLY
+        return len(self.ticket.trials) > 1 or (found.reason in ("quota_minute", "quota_tokens") and longer)
 
     def close(self) -> None:
         """The call ends from outside."""

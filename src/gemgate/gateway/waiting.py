@@ -64,11 +64,12 @@ class Waiting:
         waiter = self.waiters[who] = Waiter(sight, roomy, loop.create_future(), board.clock.now())
         if len(roomy) < len(targets):
             self._watched[who] = tuple(target for target in targets if target not in roomy)
-        board.line.join(
+        sight.number = board.line.join(
             who,
             tuple(roomy.values()),
             tuple(sight.tokens(target) for target in roomy),
             board.clock.now(),
+            sight.number,
         )
         board.waiters = len(self.waiters)
         self._wind()
