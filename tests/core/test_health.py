@@ -222,6 +222,24 @@ def test_a_second_failure_asks_for_twice_the_silence_of_later_tries_and_a_third_
     assert health.met(A, OK, T0 - S * 5 // 100, T0 + 2, 0.5)[0].state == "closed"
 
 
+def test_a_probe_is_a_witness_too() -> None:
+    health = flying()
+    now = T0 + FIRST
+    assert health.begin(A, now)
+    assert health.open_at(A, now)[1] == "probing"
+    assert health.open_at(A, now + S * 35 // 100) == (now + S * 35 // 100, "")
+
+
+def test_many_witnesses_must_still_be_out_longer_than_the_failures_took() -> None:
+    quick = Health()
+    for late in range(20):
+        quick.begin(A, T0 - S // 50 + late)
+    quick.met(A, BUSY, T0 - S // 50 - 1, T0, 0.5)  # a failure of a fiftieth of a second
+    assert quick.open_at(A, T0)[0] == T0 - S // 50 + 150_000
+    quick.met(A, BUSY, T0 - S // 5, T0, 0.5)  # and one of a fifth
+    assert quick.open_at(A, T0)[0] == T0 - S // 50 + 300_000
+
+
 def test_silence_that_misled_is_not_believed_again() -> None:
     health = flying(0.08, 0.06, 0.04, 0.02)
     now = T0 + S // 10
