@@ -320,11 +320,11 @@ def test_tries_at_one_moment_are_counted_and_ends_may_be_told_twice() -> None:
         (EMPTY, "target", "pro@one", 0.5),
         (broken("overloaded", Kind.CUT, 503), "model", "pro", 0.5),
         (broken("cut", Kind.CUT), "target", "pro@one", 0.5),
-        (broken("model_closed", Kind.REFUSED, 404), "target", "pro@one", 3600.0),
-        (broken("project_suspended", Kind.REFUSED, 403), "project", "one", 3600.0),
-        (broken("project_disabled", Kind.REFUSED, 403), "project", "one", 3600.0),
-        (broken("region", Kind.REFUSED, 400), "project", "one", 3600.0),
-        (broken("prepaid", Kind.SPENT, 402), "project", "one", 600.0),
+        (broken("model_closed", Kind.REFUSED, 404), "target", "pro@one", 60.0),
+        (broken("project_suspended", Kind.REFUSED, 403), "project", "one", 60.0),
+        (broken("project_disabled", Kind.REFUSED, 403), "project", "one", 60.0),
+        (broken("region", Kind.REFUSED, 400), "project", "one", 60.0),
+        (broken("prepaid", Kind.SPENT, 402), "project", "one", 60.0),
     ],
     ids=lambda value: f"{value.kind}-{value.reason}" if isinstance(value, Verdict) else None,
 )
@@ -332,7 +332,7 @@ def test_what_cools_down(verdict: Verdict, scope: str, name: str, seconds: float
     health = Health()
     (change,) = fails(health, verdict)
     assert (change.scope, change.name, (change.until - T0) / S) == (scope, name, seconds)
-    assert health.open_at(A, T0)[1] == ("closed" if seconds > 500 else "breaker")
+    assert health.open_at(A, T0)[1] == ("closed" if seconds > 50 else "breaker")
     state = health.barring(A, T0)
     assert state is not None
     assert (state.scope, state.reason) == (scope, verdict.reason)
@@ -367,7 +367,7 @@ def test_only_a_model_that_nobody_knows_is_shut_by_a_404() -> None:
     health = Health(known=lambda model: model == "pro")
     assert fails(health, unknown) == ()
     (change,) = fails(health, unknown, target=B)
-    assert (change.scope, change.name, change.until) == ("model", "flash", T0 + 3600 * S)
+    assert (change.scope, change.name, change.until) == ("model", "flash", T0 + 60 * S)
     health = Health(known=lambda model: False)
     health.met(B, OK, T0 - 9, T0 - 8, 0.5)
     assert fails(health, unknown, target=B) == ()
@@ -406,17 +406,30 @@ def test_whatever_comes_from_google_shows_that_the_way_is_free() -> None:
 KEY = "one/1"
 
 
-@pytest.mark.parametrize("reason", ["key_invalid", "key_leaked", "unauthenticated"])
-def test_a_bad_key_is_shut_for_an_hour_and_its_project_is_not(reason: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "first"), [("key_invalid", 60), ("key_leaked", 3600), ("unauthenticated", 60)]
+)
+def test_a_bad_key_is_shut_and_its_project_is_not(reason: str, first: int) -> None:
     health = Health()
     (change,) = health.met_key(KEY, broken(reason, Kind.REFUSED, 400), T0)
-    assert (change.scope, change.name, change.until) == ("key", KEY, T0 + 3600 * S)
-    assert health.key_at(KEY, T0) == T0 + 3600 * S
+    assert (change.scope, change.name, change.until) == ("key", KEY, T0 + first * S)
+    assert health.key_at(KEY, T0) == T0 + first * S
     assert health.key_at("one/2", T0) == T0
     assert health.open_at(A, T0) == (T0, "")
-    assert health.key_at(KEY, T0 + 3601 * S) == T0 + 3601 * S
-    (change,) = health.met_key(KEY, OK, T0 + 3601 * S)
+    after = T0 + (first + 1) * S
+    assert health.key_at(KEY, after) == after
+    (change,) = health.met_key(KEY, OK, after)
     assert change.state == "closed"
+
+
+def test_what_is_shut_for_good_is_asked_ever_more_seldom() -> None:
+    health, now, spans = Health(), T0, []
+    for _ in range(9):
+        (change,) = health.met_key(KEY, broken("key_invalid", Kind.REFUSED, 400), now)
+        assert health.met_key(KEY, broken("key_invalid", Kind.REFUSED, 400), now + S) == ()  # was out already
+        spans.append((change.until - now) // S)
+        now = change.until
+    assert spans == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
 
 
 def test_only_denials_in_a_row_shut_a_key() -> None:

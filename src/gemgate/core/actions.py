@@ -35,8 +35,12 @@ def _rule(action: Action, repeats: int, sentence: str) -> Rule:
 
 
 _ANSWER, _AGAIN, _NEXT, _KEY = Action.ANSWER, Action.AGAIN, Action.NEXT, Action.KEY
-_KEY_IS_BAD = _rule(_KEY, 5, "The key is set aside for an hour; another key of the project goes at once.")
-_PROJECT_IS_SHUT = _rule(_NEXT, 0, "No key of this project will do: the project is set aside for an hour.")
+_KEY_IS_BAD = _rule(
+    _KEY, 5, "The key is set aside for a minute, then up to an hour; another key goes at once."
+)
+_PROJECT_IS_SHUT = _rule(
+    _NEXT, 0, "No key of this project will do: it is set aside for a minute, then up to an hour."
+)
 _CALLERS_FAULT = _rule(_ANSWER, 0, "The request itself is at fault: the client gets Google's own words.")
 _MINUTE = _rule(_AGAIN, 2, "The window is closed for the delay that Google names; other projects go first.")
 

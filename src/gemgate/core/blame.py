@@ -14,20 +14,24 @@ _HOUR = 60 * _MINUTE
 
 FIRST = _SECOND // 2
 """How long (µs) a breaker is open at first, for most reasons."""
+LONGEST_SHUT = _HOUR
 FIRST_OF = {"exhausted": 2 * _SECOND}
 SHUT = {
-    "model_unknown": ("model", _HOUR),
-    "model_closed": ("target", _HOUR),
-    "project_suspended": ("project", _HOUR),
-    "project_disabled": ("project", _HOUR),
-    "region": ("project", _HOUR),
-    "prepaid": ("project", 10 * _MINUTE),
-    "key_invalid": ("key", _HOUR),
-    "key_leaked": ("key", _HOUR),
-    "unauthenticated": ("key", _HOUR),
-    "denied": ("key", _HOUR),
+    "model_unknown": ("model", _MINUTE),
+    "model_closed": ("target", _MINUTE),
+    "project_suspended": ("project", _MINUTE),
+    "project_disabled": ("project", _MINUTE),
+    "region": ("project", _MINUTE),
+    "prepaid": ("project", _MINUTE),
+    "key_invalid": ("key", _MINUTE),
+    "key_leaked": ("key", LONGEST_SHUT),
+    "unauthenticated": ("key", _MINUTE),
+    "denied": ("key", _MINUTE),
 }
-"""What Google says for good: the scope, and for how long (µs) it is shut."""
+"""What Google says for good: the scope, and for how long (µs) it is shut at first.
+
+Twice as long after each further refusal, since people mend such things (a key, a bill) while we run.
+"""
 SILENT = frozenset({"total_timeout", "quota_storage", "credentials_doubled", "body_length"})
 """The end of a call's own time, and faults of the caller or of ours: they say nothing of the target."""
 

@@ -22,7 +22,7 @@ Laws:
   say nothing new;
 - a probe's place comes back when its try ends, or when it has been out for much longer than the failure took: a
   slow answer is no failure, and a lost probe must not shut a target for ever;
-- what Google says for good (a leaked key, a suspended project, a closed model) is shut for a fixed time instead;
+- what Google says for good (a bad key, a suspended project, a closed model) is shut for a minute, then up to an hour;
 - refused requests count as answers; 429s that name a window count neither way.
 
 No clock: times are UTC microseconds and come in; so does chance, a number from 0 to 1.
@@ -36,7 +36,7 @@ from typing import Any
 import msgspec
 
 from gemgate.core.actions import Action, rule
-from gemgate.core.blame import FIRST, FIRST_OF, SHUT, SILENT, came, names_a_delay, scope
+from gemgate.core.blame import FIRST, FIRST_OF, LONGEST_SHUT, SHUT, SILENT, came, names_a_delay, scope
 from gemgate.core.breaker import (
     LONGEST_PROBE,
     SHORTEST_PROBE,
@@ -316,8 +316,11 @@ class Health:
 
     def _shut(self, key: Key, verdict: Verdict, now: int) -> tuple[Change, ...]:
         breaker = self._breakers.get(key)
-        failures = breaker.failures + 1 if breaker is not None else 1
-        return self._open(key, verdict, now, SHUT[verdict.reason][1], (now, failures))
+        if breaker is not None and breaker.reason in SHUT and now < breaker.until:
+            return ()  # a try that was out already says nothing new
+        failures = breaker.failures + 1 if breaker is not None and breaker.reason in SHUT else 1
+        span = min(LONGEST_SHUT, SHUT[verdict.reason][1] << min(failures - 1, 10))
+        return self._open(key, verdict, now, span, (now, failures))
 
     def _open(
         self, key: Key, verdict: Verdict, now: int, span: int, failed: tuple[int, int]

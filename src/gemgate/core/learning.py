@@ -18,7 +18,7 @@ from gemgate.core.verdict import Verdict
 from gemgate.core.windows import DAY_WINDOWS, NEVER, SECOND
 
 MINUTE = 60 * SECOND
-PREPAID = 3600 * SECOND
+PREPAID = 60 * SECOND
 """How long an account without money is left alone, in microseconds."""
 # Free daily refusals carry a delay of seconds, which is wrong; an honest one is longer than this, in seconds.
 _LONG = 300.0

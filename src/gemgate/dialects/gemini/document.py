@@ -300,7 +300,7 @@ def cooled(verdict: Verdict) -> str:
     if is_quota(verdict):
         return "the window"
     if verdict.reason == "denied":
-        return f"the key, for an hour, after {DENIALS} in a row"
+        return f"the key, for a minute at first, after {DENIALS} in a row"
     health = Health(known=lambda _model: False)
     target = Target("m", "p")
     changes = health.met_key("p/1", verdict, 0) or health.met(target, verdict, 0, 0, 0.5)
