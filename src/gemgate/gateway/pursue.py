@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from gemgate.core import pursuit
+from gemgate.core.actions import Action, rule
 from gemgate.core.pursuit import End, Met, Race, Terms, Told, Try, Wait
 from gemgate.core.routing import Plan, Target
 from gemgate.core.verdict import Kind, Verdict
@@ -158,7 +159,7 @@ class Chase:
             met: list[Met] = []
             for finished in asyncio.as_completed(tasks):
                 met.append(await finished)
-                won = met[-1].verdict.kind in (Kind.OK, Kind.REFUSED)
+                won = rule(met[-1].verdict).action is Action.ANSWER
                 if won:
                     break
             return tuple(met)
