@@ -353,7 +353,7 @@ def test_a_client_that_leaves_a_race_ends_both_tries(tmp_path: Path) -> None:
         conn = dial(gateway.url)
         conn.sendall(f"POST {GENERATE} HTTP/1.1\r\nhost: localhost\r\n".encode())
         conn.sendall(b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
-        until(lambda: len(upstream.asked) == WARM + 2, "the second try")
+        until(lambda: sum(b"lasting" in asked.body for asked in upstream.asked) == 2, "the second try")
         conn.close()
         until(lambda: len(gateway.calls()) == WARM + 1, "the row")
         held.set()
@@ -458,3 +458,25 @@ def test_a_refusal_says_how_long_its_call_has_waited(tmp_path: Path) -> None:
         assert (b"x-gemgate-waited", b"2.500") in marked([], ticket, None)
 
     asyncio.run(play())
+
+
+def test_a_bad_key_loses_a_race(tmp_path: Path) -> None:
+    """A refusal of one project's key is no answer: the other try is waited for."""
+    both = threading.Barrier(2)
+
+    def says(conn: socket.socket, asked: Asked) -> bytes | None:
+        if b"lasting" not in asked.body:
+            return whole(said())
+        both.wait(20)
+        if asked.header(b"x-goog-api-key") == ONE.encode():
+            return fault(400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key.")
+        threading.Event().wait(0.2)  # the other answer is there first
+        return whole(said())
+
+    with Upstream(says) as upstream, Gateway(tmp_path, upstream.url, HEDGE, projects=PROJECTS) as gateway:
+        with httpx.Client(base_url=gateway.url, timeout=20) as client:
+            for _ in range(WARM):
+                assert client.post(GENERATE, json=ask()).status_code == 200
+            answer = client.post(GENERATE, json=ask("lasting"))
+        assert answer.status_code == 200
+        assert answer.headers["x-gemgate-tries"].endswith("@one=key_invalid, gemini-2.5-flash@two=ok")
