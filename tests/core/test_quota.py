@@ -392,7 +392,7 @@ MIDNIGHT = at("2026-11-21T00:00") + MARGIN
         ("quota_limit_zero", "rpm", NEVER, 0),
         ("quota_rpd_paid", "rpd", NOON + 68_933_149_597, 250),
         ("quota_tpm_paid_tier1", "tpm", NOON + 45_811_975, 1_000_000),
-        ("prepay_depleted", "spend", NOON + HOUR, None),
+        ("prepay_depleted", "spend", NOON + MINUTE, None),
     ],
 )
 def test_a_refusal_closes_the_window_it_names(name: str, window: str, until: int, limit: int | None) -> None:
