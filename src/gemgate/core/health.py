@@ -197,9 +197,11 @@ class Health:
 
     def met_key(self, credential: str, verdict: Verdict, now: int) -> tuple[Change, ...]:
         """What a try says of its key (``project/1``). Tell of good answers too: they end a row of denials."""
+        if verdict.ok and not (self._denied or self._breakers):
+            return ()
         key = ("key", credential)
         if rule(verdict).action is not Action.KEY:
-            if verdict.ok and (self._denied or key in self._breakers):
+            if verdict.ok:
                 self._denied.pop(credential, None)
                 return self._close((key,), now, now)
             return ()
@@ -274,8 +276,7 @@ class Health:
             self._reached = sent_at
         key = (target.model, target.project)
         lane = self._lanes.get(key) or self._lane(key)
-        if lane.out.pop(sent_at, 0) > 1:
-            lane.out[sent_at] = 1
+        lane.ended(sent_at)
         if sent_at > lane.good:
             lane.good = sent_at
 

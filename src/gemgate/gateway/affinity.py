@@ -139,6 +139,9 @@ class Affinity:
         meter = trial.meter
         if meter is None or ticket.match is None or not ticket.snapshot.routed:
             return
+        of_interaction = ticket.match.reading is Reading.INTERACTION
+        if not (of_interaction or meter.signatures or meter.continuation):
+            return
         project, model = trial.target.project, trial.target.model
         fresh = [self._hashed("signature", text) for text in meter.signatures]
         if meter.continuation:
@@ -146,7 +149,7 @@ class Affinity:
         for name in fresh:
             self._remember(name, Home(project, model))
         ticket.made += tuple(Made(name, project, model, now + DAY) for name in fresh)
-        if ticket.match.reading is Reading.INTERACTION and meter.response:
+        if of_interaction and meter.response:
             self.learn(ticket, trial, [f"interactions/{meter.response}"], now)
 
     def forget(self, name: str) -> None:

@@ -96,7 +96,8 @@ class Board:
         now = self.clock.now()
         target = trial.target
         if found.kind is Kind.OK:
-            usage = trial.meter.usage if trial.meter is not None else None
+            # A whole answer is settled in a moment; a stream has its input counted long before its end.
+            usage = trial.meter.usage if trial.meter is not None and not trial.ended else None
             if usage is not None and usage.input:
                 for hold in trial.holds:
                     self.quota.settle(hold, usage.input, None, now)

@@ -71,6 +71,8 @@ class Snapshot:
             )
         names = self._credentials[project]
         turn = next(self._turn) % len(keys)
+        if not without and health.key_at(names[turn], now) <= now:
+            return keys[turn].reveal(), names[turn]
         order = (*range(turn, len(keys)), *range(turn))
         index = next(
             (at for at in order if names[at] not in without and health.key_at(names[at], now) <= now), turn
