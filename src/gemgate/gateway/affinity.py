@@ -118,6 +118,10 @@ class Affinity:
         if names:
             self.learn(ticket, trial, names, now)
 
+    def found(self, ticket: Ticket, trial: Trial, now: int) -> None:
+        """The owner of what the call names was sought, and this try's project has answered: it is the one."""
+        self.learn(ticket, trial, [name for name in self._names(ticket) if ":" not in name], now)
+
     def learn(self, ticket: Ticket, trial: Trial, names: Iterable[str], now: int) -> None:
         """This try's answer has shown that these things are its project's."""
         fresh = []

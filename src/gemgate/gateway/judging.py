@@ -78,7 +78,7 @@ async def read(reply: Reply, trial: Trial, ticket: Ticket, vigil: Vigil) -> Answ
         headers = headers + _length(reply)
     parts: list[bytes] = []
     size = 0
-    cap = JUDGED_CAP if judged or reply.status >= 400 else PASSED_CAP
+    cap = JUDGED_CAP if judged or reply.status >= 400 or ticket.whole else PASSED_CAP
     while chunk := await reply.read():
         parts.append(chunk)
         size += len(chunk)

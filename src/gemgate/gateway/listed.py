@@ -37,6 +37,7 @@ async def listed(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer
     start, token = _cursor(asked.pop("pageToken", "") or asked.pop("page_token", ""), plan)
     wanted = asked.get("pageSize") or asked.get("page_size", "")
     size = (int(wanted) if _NUMBER.fullmatch(wanted) else 0) or ENOUGH
+    ticket.whole = True
     reading = _Reading(plan, terms, ticket, desk)
     try:
         while start < len(plan.targets):

@@ -200,6 +200,8 @@ class Chase:
         if chosen is None or (end.reason == "no_room" and self._outdated(chosen[2].verdict)):
             raise refusals.no_way(end, ticket, self.sight.bar(end.standings[0][0]) if end.standings else None)
         ticket.winner = chosen[1]
+        if self.terms.seek and chosen[2].verdict.ok:
+            self.desk.affinity.found(ticket, chosen[1], self.desk.clock.now())
         return chosen[2]
 
     def _outdated(self, found: Verdict) -> bool:

@@ -47,7 +47,7 @@ class Snapshot:
         self.routes = Routes(
             self.catalog, settings.routes, tuple(projects), routing.fallback, routing.signatures
         )
-        self._route_limits = {
+        self.limited_routes = {
             route.name: route.limits for route in settings.routes if route.limits is not None
         }
         self._credentials = {
@@ -93,7 +93,7 @@ class Snapshot:
     def limits(self, bucket: Bucket) -> Limits:
         """What the configuration says of a bucket, completed by what its project's tier is known to allow."""
         if not bucket.project:
-            return self._route_limits.get(bucket.family, NO_LIMITS)
+            return self.limited_routes.get(bucket.family, NO_LIMITS)
         project = self.projects.get(bucket.project)
         if project is None or self._demo:
             return NO_LIMITS

@@ -28,6 +28,7 @@ log = logging.getLogger("gemgate.gateway")
 PERIOD = 1.0  # seconds of real time
 UNSUMMED = 200_000  # tries that the start sums up at most
 QUIET = 5  # periods without a change after which the state is kept all the same, so that it does not look old
+MINUTE = 62 * 1_000_000  # µs: a minute window with its margin
 RECENT = 602 * 1_000_000  # µs: the longest rolling window, money's, with its margin
 
 
@@ -41,11 +42,12 @@ async def restore(desk: Desk) -> None:
     try:
         # After a long time without, what was not summed up yet is cheaper to sum than to read.
         await desk.db.run(lambda conn: uses.advance(conn, now, UNSUMMED))
-        windows, states, spent = await desk.db.run(
+        windows, states, spent, routed = await desk.db.run(
             lambda conn: (
                 quotas.windows(conn)[0],
                 quotas.breakers(conn)[0],
                 uses.since_midnight(conn, midnight, now - RECENT),
+                uses.of_routes(conn, now - MINUTE),
             )
         )
     except Refused as refused:
@@ -54,6 +56,12 @@ async def restore(desk: Desk) -> None:
     used = [
         Used(Bucket(row.project, family(row.model)), row.sent_at, row.requests, row.tokens, row.nano)
         for row in spent
+    ]
+    limited = desk.snapshot.limited_routes
+    used += [
+        Used(Bucket("", name), at, requests, tokens)
+        for name, at, requests, tokens in routed
+        if name in limited
     ]
     board.quota.restore(windows, used, now)
     board.health.restore(states, now)

@@ -93,7 +93,8 @@ class Ticket:
 
     ``denied`` are the credentials that Google refused to this call. ``winner`` is the try whose answer the client
     gets, where that is not the last one. ``retry_after`` are the seconds until a way is open again, once there is
-    none (infinity: never); ``waited`` the µs spent waiting. ``route_bucket`` is where its route counts calls, for a
+    none (infinity: never); ``waited`` the µs spent waiting. ``whole``: its answers
+    are read whole, however large. ``route_bucket`` is where its route counts calls, for a
     route with limits of its own.
     """
 
@@ -122,6 +123,7 @@ class Ticket:
         "trials",
         "vigil",
         "waited",
+        "whole",
         "winner",
     )
 
@@ -147,6 +149,7 @@ class Ticket:
         self.timeouts = snapshot.timeouts
         self.hold_back = 0
         self.waited = 0
+        self.whole = False
         self.retry_after: float | None = None
         self.outcome: Outcome | None = None
         self.status = 0

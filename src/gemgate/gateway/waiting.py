@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from itertools import count, islice
 
-from gemgate.core.quota import Bucket
+from gemgate.core.quota import NEVER, Bucket
 from gemgate.core.routing import Target
 from gemgate.gateway.board import Board, Sight
 from gemgate.gateway.ticket import Trial
@@ -104,12 +104,13 @@ class Waiting:
                 ).at
                 for target, bucket in waiter.targets.items()
             ]
+            room = min(rooms, default=NEVER)
             rows.append(
                 {
                     "position": board.line.position(who),
                     "targets": [target.name for target in waiter.targets or self._watched.get(who, ())],
                     "waited_ms": (now - waiter.since) // 1000,
-                    "expected_ms": max(0, min(rooms) - now) // 1000 if rooms else None,
+                    "expected_ms": max(0, room - now) // 1000 if room < NEVER else None,
                 }
             )
         return rows

@@ -59,6 +59,15 @@ _SLOTS: Final = """
 SELECT project_id, model_id, max(slot), sum(requests), sum(tokens), 0 FROM use_slots
 WHERE slot >= :since AND slot < :until GROUP BY project_id, model_id
 """
+_OF_ROUTES: Final = f"""
+SELECT r.name, max(a.sent_at), count(*), sum(a.input)
+FROM attempts AS a CROSS JOIN calls AS c ON c.seq = a.call_seq CROSS JOIN routes AS r ON r.id = c.route_id
+WHERE a.seq > :low AND a.sent_at >= :since AND {_COUNTED}
+GROUP BY r.name, a.sent_at / {FINE}
+UNION ALL
+SELECT r.name, o.sent_at, 1, o.input_estimate FROM open_calls AS o CROSS JOIN routes AS r ON r.id = o.route_id
+WHERE o.sent_at >= :since AND o.method_id IN ({{methods}})
+"""  # noqa: S608
 _Row = tuple[int, int, int, int, int, int]
 
 
@@ -77,6 +86,14 @@ def used(conn: sqlite3.Connection, since: int, methods: Collection[str] = GENERA
     """The tries sent at ``since`` (UTC µs) or later, those within a tenth of a second taken together."""
     rows = [*_raw(conn, (since, _NEVER), FINE, methods), *_open(conn, (since, _NEVER), methods)]
     return sorted(_named(conn, rows), key=lambda one: one.sent_at)
+
+
+def of_routes(
+    conn: sqlite3.Connection, since: int, methods: Collection[str] = GENERATING
+) -> list[tuple[str, int, int, int]]:
+    """The tries of routes of one's own sent at ``since`` (UTC µs) or later: route, last time, how many, tokens."""
+    found = conn.execute(_filled(conn, _OF_ROUTES, methods), {"low": _low(conn, since), "since": since})
+    return [(str(name), int(at), int(count), int(tokens)) for name, at, count, tokens in found]
 
 
 def days(
