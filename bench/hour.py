@@ -17,8 +17,7 @@ import tempfile
 from pathlib import Path
 
 from tests.proof import azure, outage, stage
-from tests.proof.hour import perform, questions, shares
-from tests.proof.test_hour import ALONE, MODELS, PATIENCE, refused_rightly
+from tests.proof.hour import ALONE, MODELS, PATIENCE, perform, questions, refused_rightly, shares
 from tests.proof.windows import Limit, Sent, served
 
 BUSIEST = 30.0  # the minute of the hour in whose neighbourhood most is asked

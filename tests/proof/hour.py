@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from tests.proof import stage
 from tests.proof.azure import Arrival
 from tests.proof.caller import Answer, Question, play, run
-from tests.proof.windows import Limit, Sent
+from tests.proof.windows import Limit, Sent, Use
 
+SPEED: Final = 24.0
+# Unequal on purpose: the smallest must still be filled to the brim in the busiest minute.
+MODELS: Final = {
+    "gemini-3.8-flash": 0.4,
+    "gemini-3.6-flash": 0.3,
+    "gemini-3.5-flash-lite": 0.2,
+    "gemini-3.1-flash-lite": 0.1,
+}
+ALONE: Final = "gemini-3.8-flash"
+PATIENCE: Final = 10.0
+KEPT: Final = 4
+MARGIN: Final = f'[routing]\nmargin = "{KEPT} s"\n'
+"""On a clock that runs 24 times as fast, a machine that stops for a tenth of a second is late by more than two."""
+SLACK: Final = 9.0
+"""What the gateway may keep between its own count and Google's: that margin, a tenth of a second for its slots, and
+what fast time makes of late wake-ups."""
 LEAD: Final = 0.5  # real seconds before the first call, for the connections of the stage to stand
 
 
@@ -124,3 +143,43 @@ def shares(limit: Limit, models: Mapping[str, float]) -> dict[str, dict[str, int
     first["rpm"] += limit.requests - sum(one["rpm"] for one in made.values())
     first["tpm"] += limit.tokens - sum(one["tpm"] for one in made.values())
     return made
+
+
+def say(request: pytest.FixtureRequest, text: str) -> None:
+    """Print beside the test's dots, whatever captures the output."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print(f"\n{text}", file=sys.stderr, flush=True)
+
+
+def refused_rightly(played: Played, limit: Limit) -> None:
+    """Each refused call had no room while it could have waited, and has it when it is told to come back."""
+    let_in = played.let_in()
+    everything = Use(sent for _, sent in let_in)
+    arrived = {number: played.begun + one.at for number, one in enumerate(played.arrivals)}
+    largest = max(one.input for one in played.arrivals)
+    refused = [number for number, answer in enumerate(played.answers) if answer.status == 429]
+    assert refused
+    roomy, late, early = [], [], []
+    for number in refused:
+        answer, tokens = played.answers[number], played.arrivals[number].input
+        told = answer.retry_after
+        assert int(answer.headers["retry-after"]) >= told > 0
+        assert answer.error()["status"] == "RESOURCE_EXHAUSTED"
+        now = played.clock.at(answer.ended)
+        # While it could have waited, what went out left no room: the window, wider by the slack, was full. Room that
+        # the next in line is too large for is no room for those behind it.
+        moments = [arrived[number] + step for step in range(int(PATIENCE) + 1)]
+        if any(everything.fits(moment, tokens + largest, limit, 60 + SLACK) for moment in moments):
+            roomy.append(number)
+        # Those who came before it are the ones it has to wait for, even where they go out later than now.
+        ahead = [sent for other, sent in let_in if arrived[other] < now]
+        before, gone = Use(ahead), max(sent.at for sent in ahead)
+        if not before.fits(now + told + SLACK, tokens, limit):
+            early.append(number)
+        if gone < now + told - SLACK and before.fits(now + told - SLACK, tokens, limit, 60 + 2):
+            late.append(number)
+    share = len(refused) * 0.01
+    assert len(roomy) <= share, f"refused though there was room: {roomy[:10]} of {len(refused)}"
+    assert len(early) <= share, f"told a time at which there is no room: {early[:10]} of {len(refused)}"
+    assert len(late) <= share, f"told a time long after room comes: {late[:10]} of {len(refused)}"

@@ -11,8 +11,7 @@ import pytest
 
 from tests.proof import azure, stage
 from tests.proof.caller import Answer, quantile
-from tests.proof.hour import Played
-from tests.proof.test_hour import PATIENCE, refused_rightly
+from tests.proof.hour import PATIENCE, Played, refused_rightly
 from tests.proof.windows import Limit, Sent, Use, served
 
 LIMIT = Limit(100, 60_000)

@@ -153,6 +153,11 @@ class Routing:
     max_patience: float = _of(
         600.0, SPAN, "The most that a client may ask for with the header x-gemgate-patience (seconds)."
     )
+    margin: float = _of(
+        1.0,
+        SPAN,
+        "Kept from the edges of quota windows for the way to Google and for unlike clocks; read at the start.",
+    )
     repeats: int = _of(2, COUNT, "Most repeats of a try on the same target after a passing fault.")
     hedge: bool = _of(
         False, FLAG, "Send a second try when the first byte is later than usual; the first answer wins."

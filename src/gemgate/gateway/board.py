@@ -43,7 +43,9 @@ class Board:
     def __init__(self, clock: Clock, snapshot: Snapshot) -> None:
         self.clock = clock
         self.chance = Random()  # noqa: S311 - jitter is no secret
-        self.quota = Quota(snapshot.limits, snapshot.account, snapshot.spend)
+        self.quota = Quota(
+            snapshot.limits, snapshot.account, snapshot.spend, snapshot.settings.routing.margin
+        )
         self.health = Health(lambda model: self._snapshot.catalog.card(model) is not None)
         self.pace = Pace()
         self.estimates = Estimates()

@@ -144,9 +144,11 @@ async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Tic
 def _has_begun(tap: Tap, ticket: Ticket) -> bool:
     """Whether the stream has said enough. An event that is an empty candidate says nothing yet, but any
     event of an interaction does: it names the interaction."""
-    if ticket.match is not None and ticket.match.reading is Reading.GENERATE and not tap.partial:
-        return not tap.meter.empty and tap.chars >= ticket.hold_back
-    return tap.meter.events > 0
+    if tap.partial:
+        return tap.meter.events > 0  # the text may be what was not asked for
+    if ticket.match is not None and ticket.match.reading is Reading.GENERATE and tap.meter.empty:
+        return False
+    return tap.meter.events > 0 and tap.chars >= ticket.hold_back
 
 
 def uncommitted(found: Verdict) -> Verdict:

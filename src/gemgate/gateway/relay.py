@@ -151,7 +151,7 @@ def _cut(found: Verdict) -> Verdict:
 def _error_tail(found: Verdict, tap: Tap, ticket: Ticket) -> bytes:
     """The error in the form of this stream: upstream's own object when it sent one, else ours."""
     fault = tap.fault
-    body = errors.render(errors.from_verdict(found), spell(ticket.call_id))
+    body = said(errors.from_verdict(found), ticket)
     if fault is not None and fault.raw:
         body = fault.raw
     return stream_error(ticket, body)

@@ -28,8 +28,8 @@ log = logging.getLogger("gemgate.gateway")
 PERIOD = 1.0  # seconds of real time
 UNSUMMED = 200_000  # tries that the start sums up at most
 QUIET = 5  # periods without a change after which the state is kept all the same, so that it does not look old
-MINUTE = 62 * 1_000_000  # µs: a minute window with its margin
-RECENT = 602 * 1_000_000  # µs: the longest rolling window, money's, with its margin
+MINUTE = 61 * 1_000_000  # µs: a minute window, without its margin
+RECENT = 601 * 1_000_000  # µs: the longest rolling window, money's
 
 
 async def restore(desk: Desk) -> None:
@@ -39,6 +39,7 @@ async def restore(desk: Desk) -> None:
     now = desk.clock.now()
     board, family = desk.board, desk.snapshot.catalog.family
     midnight = pacific.midnight(pacific.day_of(now))
+    margin = round(desk.snapshot.settings.routing.margin * 1_000_000)
     try:
         # After a long time without, what was not summed up yet is cheaper to sum than to read.
         await desk.db.run(lambda conn: uses.advance(conn, now, UNSUMMED))
@@ -46,8 +47,8 @@ async def restore(desk: Desk) -> None:
             lambda conn: (
                 quotas.windows(conn)[0],
                 quotas.breakers(conn)[0],
-                uses.since_midnight(conn, midnight, now - RECENT),
-                uses.of_routes(conn, now - MINUTE),
+                uses.since_midnight(conn, midnight - margin, now - RECENT - margin),
+                uses.of_routes(conn, now - MINUTE - margin),
             )
         )
     except Refused as refused:
