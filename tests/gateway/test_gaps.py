@@ -1,0 +1,116 @@
+"""What a reading of the issue beside the running code found missing, each as a client meets it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from tests.gateway.launch import Gateway
+from tests.simulator.launch import Simulator
+
+ONE, TWO = "AIzaGapsFirstProjectKey000000000000000a", "AIzaGapsSecondProjectKey00000000000000b"
+SCRIPT = {
+    "projects": [
+        {"name": "one", "tier": "open", "keys": [ONE]},
+        {"name": "two", "tier": "open", "keys": [TWO]},
+    ]
+}
+PROJECTS = f"""
+[[project]]
+name = "one"
+keys = ["{ONE}"]
+spend = 1000000
+[[project]]
+name = "two"
+keys = ["{TWO}"]
+spend = 1000000
+"""
+ROUTES = """
+[routing]
+patience = "1 s"
+[[route]]
+name = "held"
+targets = ["gemini-3.8-flash@one", "gemini-3.6-flash@two"]
+hold_back = 400
+[[route]]
+name = "shut"
+targets = ["gemini-3.8-flash@one"]
+limits = { rpm = 0 }
+"""
+MODEL = "gemini-3.8-flash"
+CUT = {"simulate": "cut-after=3,events=40", "model": MODEL}
+ASK = {"contents": [{"role": "user", "parts": [{"text": "Tell me about harbours."}]}]}
+CHAT = {"messages": [{"role": "user", "content": "Tell me about harbours."}], "stream": True}
+
+
+@pytest.fixture(scope="module")
+def simulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """Two projects without limits."""
+    with Simulator("--instant", script=SCRIPT, folder=tmp_path_factory.mktemp("script")) as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(simulator: Simulator, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway of its own for each test: what one test breaks must not be broken for the next."""
+    simulator.set_faults()
+    with Gateway(tmp_path, simulator.url, ROUTES, projects=PROJECTS) as running:
+        yield running
+    simulator.set_faults()
+
+
+def ask(gateway: Gateway, model: str, **headers: str) -> httpx.Response:
+    """One unary call."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    url = f"{gateway.url}/v1beta/models/{model}:generateContent"
+    return httpx.post(url, json=ASK, headers=named, timeout=30)
+
+
+def streamed(gateway: Gateway, path: str, body: dict[str, Any]) -> httpx.Response:
+    """One call that streams."""
+    return httpx.post(f"{gateway.url}/v1beta/{path}", json=body, timeout=30)
+
+
+@pytest.mark.parametrize("fault", ["cut-after=3", "end-after=3", "in-stream-error-framed=3"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("models/held:streamGenerateContent", ASK),
+        ("openai/chat/completions", {**CHAT, "model": "held"}),
+        ("interactions", {"model": "held", "input": "Tell me about harbours.", "stream": True}),
+    ],
+)
+def test_every_dialect_holds_its_stream_back(
+    path: str, body: dict[str, Any], fault: str, gateway: Gateway, simulator: Simulator
+) -> None:
+    simulator.set_faults({"simulate": f"{fault},events=40", "model": MODEL})
+    answer = streamed(gateway, path, body)
+    assert answer.status_code == 200
+    assert answer.headers["x-gemgate-tries"].startswith(f"{MODEL}@one=")
+    assert answer.headers["x-gemgate-tries"].endswith("gemini-3.6-flash@two=ok")
+    assert '"error"' not in answer.text
+    assert gateway.call(answer)["outcome"] == "ok"
+
+
+def test_a_chat_that_is_cut_ends_in_an_error_of_openai_s_form(gateway: Gateway, simulator: Simulator) -> None:
+    simulator.set_faults(CUT)
+    answer = streamed(gateway, "openai/chat/completions", {**CHAT, "model": MODEL})
+    last = answer.text.rstrip().rpartition("data: ")[2]
+    error = json.loads(last)["error"]
+    assert (error["type"], error["code"], error["param"]) == ("server_error", "cut", None)
+    with openai.OpenAI(api_key="any", base_url=f"{gateway.url}/v1beta/openai", max_retries=0) as client:
+        simulator.set_faults({**CUT, "model": "gemini-3.6-flash"})
+        with pytest.raises(openai.APIError) as raised:
+            list(
+                client.chat.completions.create(
+                    model="gemini-3.6-flash", stream=True, messages=[{"role": "user", "content": "Hello"}]
+                )
+            )
+    assert raised.value.code == "cut"
+    assert gateway.calls()[-1]["outcome"] == "cut"
