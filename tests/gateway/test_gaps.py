@@ -114,3 +114,40 @@ def test_a_chat_that_is_cut_ends_in_an_error_of_openai_s_form(gateway: Gateway, 
             )
     assert raised.value.code == "cut"
     assert gateway.calls()[-1]["outcome"] == "cut"
+
+
+def test_a_limit_of_zero_is_not_told_as_one_that_is_used_up(gateway: Gateway, simulator: Simulator) -> None:
+    simulator.set_faults({"simulate": "quota-limit-zero", "model": MODEL})
+    for answer in (ask(gateway, MODEL, x_gemgate_fallback="off"), ask(gateway, "shut")):
+        error = answer.json()["error"]
+        assert answer.status_code == 429
+        assert "its limit is no requests at all" in error["message"]
+        assert "used up" not in error["message"]
+        assert error["details"][0]["metadata"]["retryable"] == "false"
+        assert "retry-after" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ("prepay-depleted", 402),
+        ("consumer-suspended", 403),
+        ("failed-precondition-region", 400),
+        ("model-not-found", 404),
+        ("api-key-invalid", 400),
+    ],
+)
+def test_what_only_people_mend_names_no_time(
+    fault: str, status: int, gateway: Gateway, simulator: Simulator
+) -> None:
+    simulator.set_faults({"simulate": fault})
+    answer = ask(gateway, MODEL, x_gemgate_fallback="off")
+    assert answer.status_code == status
+    assert "retry-after" not in answer.headers
+
+
+def test_a_passing_fault_names_its_time(gateway: Gateway, simulator: Simulator) -> None:
+    simulator.set_faults({"simulate": "exhausted-bare"})
+    answer = ask(gateway, MODEL, x_gemgate_fallback="off")
+    assert answer.status_code == 429
+    assert 1 <= int(answer.headers["retry-after"]) <= 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from gemgate.core.actions import is_quota
 from gemgate.core.errors import Refused
 from gemgate.core.health import Standing, State
 from gemgate.core.pursuit import End
@@ -23,6 +24,13 @@ _BARS = {
     "quota:tpd": "its input tokens of the day are used up",
     "quota:spend": "the spending limit of its billing account is used up",
 }
+# The same, where no time brings room: the limit itself is too small.
+_NONE = {
+    "quota:rpm": "its limit is no requests at all",
+    "quota:tpm": "the call has more input tokens than its limit per minute",
+    "quota:rpd": "its limit is no requests at all",
+    "quota:tpd": "the call has more input tokens than its limit per day",
+}
 
 
 # What Google says for good of a target, and the status under which it says so.
@@ -38,7 +46,7 @@ def no_way(end: End, ticket: Ticket, bar: State | None) -> Refused:
     never = wait is None or math.isinf(wait)
     asked = ticket.asked.model if ticket.asked is not None else ""
     story = _story(end.standings)
-    if end.reason == "no_room":
+    if end.reason == "no_room" or _came_late(end, ticket):
         hint = "Wait as long as Retry-After says, or add a project or a fallback model to the route."
         if never:
             hint = "Waiting does not help: give the project quota for this model, or use another model or project."
@@ -70,6 +78,13 @@ def no_way(end: End, ticket: Ticket, bar: State | None) -> Refused:
     )
 
 
+def _came_late(end: End, ticket: Ticket) -> bool:
+    """Whether nothing but room was ever lacking, and it came as the patience ended."""
+    lacked = all(one.why.startswith(("quota", "queue")) or not one.why for _, one in end.standings)
+    tried = all(trial.verdict is not None and is_quota(trial.verdict) for trial in ticket.trials)
+    return end.reason == "out_of_patience" and bool(end.standings) and lacked and tried
+
+
 def _story(standings: tuple[tuple[Target, Standing], ...]) -> str:
     parts = [_one(target, standing) for target, standing in standings[:MOST_NAMED]]
     if len(standings) > MOST_NAMED:
@@ -79,6 +94,8 @@ def _story(standings: tuple[tuple[Target, Standing], ...]) -> str:
 
 def _one(target: Target, standing: Standing) -> str:
     bar = _BARS.get(standing.why, "it was tried")
+    if math.isinf(standing.at) and standing.why in _NONE:
+        return f"{target.model or 'any model'} on project {target.project}: {_NONE[standing.why]}"
     when = "" if standing.at <= 0 else f", open again in {_span(standing.at)}"
     return f"{target.model or 'any model'} on project {target.project}: {bar}{when}"
 

@@ -198,6 +198,12 @@ def _name(trial: Trial) -> str:
     return name if name.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in name)
 
 
+def _heals(found: Verdict) -> bool:
+    """Whether a client may be told when to come again: a bad key, an unknown model or an empty account are asked
+    again by us in a while, but only somebody who mends them makes that any use."""
+    return not found.ok and found.kind is not Kind.REFUSED and found.reason not in ("prepaid", "quota_zero")
+
+
 def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float = 0.0) -> Headers:
     """The headers with our marks: call id, number of tries, the model that served, how it came about where there
     was more than one try, and Retry-After."""
@@ -218,7 +224,7 @@ def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float 
         or (trial is not None and trial.target.changes)
     ):
         out += _detour(ticket, trial)
-    if not wait and found is not None and not found.ok:
+    if not wait and found is not None and _heals(found):
         wait = found.retry_after if ticket.retry_after is None else ticket.retry_after
     if wait > 0 and not isinf(wait) and not any(name == b"retry-after" for name, _ in headers):
         out.append(retry_after(wait))
