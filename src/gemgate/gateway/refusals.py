@@ -11,6 +11,7 @@ from gemgate.core.pursuit import End
 from gemgate.core.routing import Target
 from gemgate.gateway.ticket import Ticket
 
+SOON = 0.05  # seconds: a delay of none would look like no delay known
 MOST_NAMED = 6  # targets named in a sentence
 
 _BARS = {
@@ -55,7 +56,7 @@ def no_way(end: End, ticket: Ticket, bar: State | None) -> Refused:
             "NO_ROOM",
             f"No allowed target of {asked or 'this call'} has room within the call's patience: {story}.",
             hint=hint,
-            retry_after=0.0 if never or wait is None else wait,
+            retry_after=0.0 if never or wait is None else max(wait, SOON),
             retryable=not never,
         )
     if bar is not None and bar.reason in _STATUS:
