@@ -183,7 +183,7 @@ def test_of_a_race_the_winner_is_told_and_what_the_loser_was(blank: Path) -> Non
             "then   no other way would have helped: its answer went to the client",
         ),
         (
-            [{"verdict": Kind.CUT, "status": 200, "reason": "stall"}],
+            [{"verdict": Kind.CUT, "status": 200, "reason": "stall_timeout"}],
             {"outcome": Outcome.CUT, "status": 200},
             "then   what had come went to the client, closed by an error",
         ),

@@ -27,6 +27,18 @@ COLUMNS = (
     Column("closed, why", folds=True, leaves=1),
 )
 
+_NEW_KEY = "Make a new key in Google AI Studio."
+REMEDIES = {
+    "key_leaked": _NEW_KEY,
+    "key_invalid": _NEW_KEY,
+    "unauthenticated": _NEW_KEY,
+    "prepaid": "Buy credit in Google AI Studio.",
+    "project_suspended": "Ask Google why the project is suspended.",
+    "project_disabled": "Switch the API and billing on for the project.",
+    "model_unknown": "Look at the model's spelling.",
+}
+"""What a person must do about that which does not pass by itself, by the verdict's reason."""
+
 
 @click.command("quota")
 @common
@@ -77,7 +89,8 @@ def resting(state: State, now: int) -> str:
     name = f"{state.scope} {state.name}".strip()
     until = f"next try {when(state.until, now)}" if state.until > now else "the next call tries it"
     said = f" ({sentence(state.message)})" if state.message else ""
-    return f"Resting: {name}, {state.reason or state.state}{said}; {until}."
+    remedy = REMEDIES.get(state.reason, "")
+    return f"Resting: {name}, {state.reason or state.state}{said}; {until}.{f' {remedy}' if remedy else ''}"
 
 
 def _cells(one: Window, now: int) -> list[str]:

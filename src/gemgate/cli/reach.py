@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gemgate.cli.checks import Finding, Level
+from gemgate.cli.shown import sentence
 from gemgate.config import Secret, Settings
+from gemgate.core.fingerprint import redact
 
 _PATH = "/v1beta/models?pageSize=1"
+_MOST_SAID = 160  # characters of a message of Google's
 _SKEWED, _LOST = 5.0, 60.0  # seconds of difference between the clocks
 
 
@@ -80,11 +83,14 @@ def ask(settings: Settings, key: Secret | None) -> Answer:
 
 
 def reason_in(body: bytes) -> str:
-    """Google's short reason in an error body (``API_KEY_INVALID``), else its status, else nothing."""
+    """Google's short reason in an error body (``API_KEY_INVALID``), else its status and message, else nothing."""
     try:
         error = json.loads(body)["error"]
         details = [one.get("reason", "") for one in error.get("details", []) if isinstance(one, dict)]
-        return next((str(reason) for reason in details if reason), str(error.get("status", "")))
+        # Only the message tells a leaked key from a suspended project; some of Google's name the key itself.
+        said = sentence(redact(str(error.get("message", ""))))[:_MOST_SAID]
+        whole = f"{error.get('status', '')}{f' ({said})' if said else ''}"
+        return next((str(reason) for reason in details if reason), whole)
     except (ValueError, KeyError, TypeError, AttributeError):
         return ""
 

@@ -68,19 +68,23 @@ def told(outlook: Outlook, plan: Plan, wants: Wants) -> Iterator[str]:
             if plan.limits.of(name) is not None
         ]
         yield f"  Of the route itself: {', '.join(left(one, outlook.now) for one in kept)}"
-    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens, plan.route))
+    rows = _rows(outlook, plan, wants)
     for row, target in zip(rows, plan.targets, strict=False):
         yield f"  {row.place}. {row.target} {row.verdict}"
-        yield f"     why     {row.why}"
+        yield f"     why     {target.why}"
         yield f"     room    {row.room}"
-        for one in outlook.windows_of(target):
-            yield f"             {left(one, outlook.now)}"
+        windows = [left(one, outlook.now) for one in outlook.windows_of(target)]
+        for text in windows or ["nothing used, no limit known"]:
+            yield f"             {text}"
         state = outlook.barring(target)
         yield f"     health  {resting(state, outlook.now) if state is not None else 'good'}"
     for row in rows:
         if not row.place:
             yield f"  –  {row.target} is left out: {row.why}"
     yield _now(outlook, plan, wants, rows)
+    strange = _strange(outlook, plan)
+    if strange:
+        yield f"No route is called {strange}, and the models known here are without it: Google may refuse it."
     if outlook.snapshot.passthrough:
         yield "Calls use the clients' own keys, whose quota gemgate does not know."
     yield outlook.notice()
@@ -91,11 +95,38 @@ def left(one: Window, now: int) -> str:
     name = "spend in 10 minutes" if one.window == "spend" else one.window
     if one.limit is None:
         text = f"{name}: {amount(one, one.used)} used, the limit is not known"
+    elif one.limit == 0:
+        text = f"{name}: none at all{f' ({one.source})' if one.source else ''}"
     else:
         free = amount(one, max(0, one.limit - one.used))
         text = f"{name}: {free} of {amount(one, one.limit)} left{f' ({one.source})' if one.source else ''}"
     bar = closed(one, now)
     return f"{text}, closed: {bar}, opens {when(one.closed_until, now)}" if bar else text
+
+
+def _rows(outlook: Outlook, plan: Plan, wants: Wants) -> tuple[Row, ...]:
+    """The plan's lines. Only here it is known whether the first to be ready is ready within the patience."""
+    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens, plan.route))
+    stands = [outlook.standing(target, wants.tokens, plan.route) for target in plan.targets]
+    soonest = min((one.at for one in stands), default=0.0)
+    if soonest <= _patience(outlook, plan):
+        return rows
+    return tuple(
+        msgspec.structs.replace(row, verdict="is the first to be ready, but later than the patience allows")
+        if row.place and stands[row.place - 1].at == soonest < math.inf and row.verdict != "is passed over"
+        else row
+        for row in rows
+    )
+
+
+def _strange(outlook: Outlook, plan: Plan) -> str:
+    """The model that was asked for, where neither a route nor the catalog knows it: a slip, or quite new."""
+    first = plan.targets[0].model if plan.targets and not plan.route else ""
+    return "" if not first or outlook.snapshot.catalog.card(first) is not None else first
+
+
+def _patience(outlook: Outlook, plan: Plan) -> float:
+    return outlook.snapshot.settings.routing.patience if plan.patience is None else plan.patience
 
 
 def _wants(outlook: Outlook, model: str, more: dict[str, Any]) -> Wants:
@@ -137,7 +168,7 @@ def _head(outlook: Outlook, plan: Plan, wants: Wants) -> str:
         call += f", with {' and '.join(wants.media)}"
     if not outlook.snapshot.routed:
         return f"{wants.model} for {call}: routing is off, so there is one target and one try"
-    patience = outlook.snapshot.settings.routing.patience if plan.patience is None else plan.patience
+    patience = _patience(outlook, plan)
     way = f"route {plan.route}" if plan.route else "the model's default targets"
     return f"{wants.model} for {call}: {way}, within {patience:g} s"
 
@@ -154,7 +185,7 @@ def _now(outlook: Outlook, plan: Plan, wants: Wants, rows: tuple[Row, ...]) -> s
     at = stands[soonest].at
     if at == math.inf:
         return "Now: the call is refused at once, since no target will ever have room for it."
-    patience = outlook.snapshot.settings.routing.patience if plan.patience is None else plan.patience
+    patience = _patience(outlook, plan)
     room = when(outlook.now + math.ceil(at * 1_000_000), outlook.now)
     if at <= patience:
         return f"Now: the call waits for {rows[soonest].target}, which can be tried {room}."
@@ -165,7 +196,7 @@ def _now(outlook: Outlook, plan: Plan, wants: Wants, rows: tuple[Row, ...]) -> s
 
 
 def _object(outlook: Outlook, plan: Plan, wants: Wants) -> dict[str, object]:
-    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens, plan.route))
+    rows = _rows(outlook, plan, wants)
     return {
         "model": wants.model,
         "method": wants.method,

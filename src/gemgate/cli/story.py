@@ -27,7 +27,7 @@ MET = {
     "disconnected": "the connection was lost before an answer",
     "first_byte_timeout": "no first byte came in time",
     "total_timeout": "it took longer than one try may",
-    "stall": "the answer fell silent",
+    "stall_timeout": "the answer fell silent",
     "cut": "the answer broke off",
     "empty_answer": "the answer was empty",
     "garbage": "the answer was not what Google's API answers",
@@ -43,11 +43,27 @@ MET = {
     "model_closed": "the model is closed to this project",
     "not_found": "Google does not find what the call names",
     "invalid": "Google found a fault in the request",
+    "refused": "Google found a fault in the request",
+    "precondition": "Google found a fault in the request",
+    "unimplemented": "Google does not offer this",
+    "credentials_doubled": "two credentials went out, a fault of gemgate's own",
     "context_overflow": "the input is longer than the model takes",
     "signature_missing": "a thought signature was missing",
     "signature_corrupt": "Google did not accept a thought signature",
     "interrupted": "gemgate stopped before it ended",
     "hedged": "the other try of the race answered first, and it was cancelled",
+}
+# Why gemgate itself refused a call, by the call's reason.
+REFUSED = {
+    "no_room": "no allowed target had room in its quota within the call's patience",
+    "no_target": "no allowed target could be tried within the call's patience",
+    "no_eligible_target": "no target of the route or model may serve such a call",
+    "no_route": "no route of that name is for such a call",
+    "unknown_project": "the client named a project that is not configured",
+    "pinned_twice": "it names things of two projects, and no project has both",
+    "pinned_gone": "it names a thing of a project that is no longer configured",
+    "pinned_elsewhere": "it names a thing of another project than the one the client named",
+    "signatures_elsewhere": "its thought signatures hold it to a target that it may not use",
 }
 
 
@@ -69,8 +85,10 @@ def _head(row: CallRow) -> list[str]:
     ]
     if row.route:
         lines.append(plain(f"  route    {row.route}"))
+    lines.append(plain(f"  ended    {row.outcome} with status {row.status}{_end(row)}"))
+    if row.reason in REFUSED:
+        lines.append(f"  means    {REFUSED[row.reason]}")
     lines += [
-        plain(f"  ended    {row.outcome} with status {row.status}{_end(row)}"),
         f"  time     {_times(row)}",
         f"  bytes    {size(row.request_bytes)} asked, {size(row.response_bytes)} answered",
     ]
