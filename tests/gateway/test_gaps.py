@@ -151,3 +151,22 @@ def test_a_passing_fault_names_its_time(gateway: Gateway, simulator: Simulator) 
     answer = ask(gateway, MODEL, x_gemgate_fallback="off")
     assert answer.status_code == 429
     assert 1 <= int(answer.headers["retry-after"]) <= 5
+
+
+def test_who_is_passed_over_is_told_with_the_reason(gateway: Gateway, simulator: Simulator) -> None:
+    """A call that needs one try at a second choice must say why it was not the first."""
+    simulator.set_faults({"simulate": "quota-rpd-free", "model": MODEL})
+    assert ask(gateway, MODEL, x_gemgate_fallback="off").status_code == 429
+    answer = ask(gateway, MODEL)
+    assert answer.headers["x-gemgate-attempts"] == "1"
+    assert answer.headers["x-gemgate-passed"] == f"{MODEL}@one=quota:rpd, {MODEL}@two=quota:rpd"
+    call = gateway.call(answer)
+    (row,) = gateway.rows(
+        "SELECT w.name FROM attempts JOIN calls ON calls.seq = attempts.call_seq"
+        " JOIN whys AS w ON w.id = attempts.why_id WHERE calls.seq = ?",
+        call["seq"],
+    )
+    first = f"{MODEL}@one was passed over, its requests of the day are used up, and 1 more"
+    assert row["name"].endswith(f"; {first}")
+    plain = ask(gateway, "gemini-3.5-flash-lite")
+    assert "x-gemgate-passed" not in plain.headers

@@ -122,7 +122,7 @@ def _intent(trial: Trial, ticket: Ticket, boot: bytes) -> Intent:
         input_estimate=asked.input_estimate if asked else 0,
         tier=asked.tier if asked else "",
         route=ticket.route,
-        why=trial.target.why,
+        why=trial.why,
         waited=trial.waited,
         hedge=trial.hedge,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import takewhile
 from math import inf
 
 from gemgate.core import pursuit
@@ -37,7 +38,7 @@ async def pursue(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer
 
     Raises Refused when no target could be tried, and when what is left lacks nothing but room.
     """
-    chase = Chase(ticket, desk, terms)
+    chase = Chase(ticket, desk, terms, plan)
     if terms.hedge:
         desk.board.allowance.earn()
     moves = pursuit.pursue(plan, terms, chase.sight)
@@ -65,6 +66,7 @@ class Chase:
     ticket: Ticket
     desk: Desk
     terms: Terms
+    plan: Plan
     sight: Sight = field(init=False)
     began: int = field(init=False)
     waited: int = 0
@@ -102,6 +104,8 @@ class Chase:
         trial.waited, self.waited = self.waited, 0
         granted, self.granted = self.granted, None
         self.sight.granted = None
+        if target is not self.plan.targets[0]:
+            self._pass_over(trial)
         if granted is not None:
             if granted.target == target:
                 trial.holds = granted.holds
@@ -109,6 +113,15 @@ class Chase:
                 self.desk.board.unused(granted)
         self.desk.board.take(trial, self.sight)
         return trial
+
+    def _pass_over(self, trial: Trial) -> None:
+        """Say on the try which targets before it were not tried, and what bars them."""
+        tried = {each.target for each in self.ticket.trials}
+        ahead = takewhile(lambda one: one != trial.target, self.plan.targets)
+        stand = [(one, self.sight.standing(one)) for one in ahead if one not in tried]
+        trial.passed = tuple((one, standing.why) for one, standing in stand if standing.at > 0.0)
+        if trial.passed:
+            trial.why = f"{trial.why}; {refusals.passed_over(trial.passed)}".removeprefix("; ")
 
     async def _try(self, trial: Trial, vigil: Vigil) -> Met:
         answer = await attempt(trial, self.ticket, self.desk, vigil)

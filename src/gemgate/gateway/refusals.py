@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from gemgate.core.actions import is_quota
 from gemgate.core.errors import Refused
@@ -84,6 +85,16 @@ def _came_late(end: End, ticket: Ticket) -> bool:
     lacked = all(one.why.startswith(("quota", "queue")) or not one.why for _, one in end.standings)
     tried = all(trial.verdict is not None and is_quota(trial.verdict) for trial in ticket.trials)
     return end.reason == "out_of_patience" and bool(end.standings) and lacked and tried
+
+
+def passed_over(passed: Sequence[tuple[Target, str]]) -> str:
+    """Why a try did not go to the targets before its own: the first of them with what bars it, and how many more.
+
+    Short, and without figures: the record keeps each such sentence once.
+    """
+    target, why = passed[0]
+    more = f", and {len(passed) - 1} more" if len(passed) > 1 else ""
+    return f"{target.name} was passed over, {_BARS.get(why, why)}{more}"
 
 
 def _story(standings: tuple[tuple[Target, Standing], ...]) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from math import isinf
 
 from gemgate.core.call import Streaming, spell
+from gemgate.core.routing import Target
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini import errors, verdict
 from gemgate.dialects.gemini.array import ArrayFeed
@@ -179,10 +180,13 @@ def _detour(ticket: Ticket, trial: Trial | None) -> Headers:
     out: Headers = []
     if len(ticket.trials) > 1:
         tries = [
-            f"{_name(each)}={each.verdict.reason or each.verdict.kind if each.verdict is not None else 'ok'}"
+            f"{_name(each.target)}={each.verdict.reason or each.verdict.kind if each.verdict is not None else 'ok'}"
             for each in ticket.trials[:MOST_TRIES]
         ]
         out.append((b"x-gemgate-tries", ", ".join(tries).encode("ascii", "replace")))
+    if trial is not None and trial.passed:
+        passed = [f"{_name(target)}={why}" for target, why in trial.passed[:MOST_TRIES]]
+        out.append((b"x-gemgate-passed", ", ".join(passed).encode("ascii", "replace")))
     if ticket.waited:
         out.append((b"x-gemgate-waited", f"{ticket.waited / 1_000_000:.3f}".encode()))
     if ticket.route:
@@ -192,9 +196,9 @@ def _detour(ticket: Ticket, trial: Trial | None) -> Headers:
     return out
 
 
-def _name(trial: Trial) -> str:
+def _name(target: Target) -> str:
     """The target's name as a header can carry it: its model may be whatever the caller wrote."""
-    name = trial.target.name[:MOST_NAME]
+    name = target.name[:MOST_NAME]
     return name if name.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in name)
 
 
@@ -221,7 +225,7 @@ def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float 
         len(ticket.trials) > 1
         or ticket.waited
         or ticket.route
-        or (trial is not None and trial.target.changes)
+        or (trial is not None and (trial.target.changes or trial.passed))
     ):
         out += _detour(ticket, trial)
     if not wait and found is not None and _heals(found):

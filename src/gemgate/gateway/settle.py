@@ -145,7 +145,7 @@ def attempt_row(trial: Trial, ticket: Ticket) -> Attempt:
         usage=usage,
         estimated=estimated,
         cost=_cost(trial, ticket, usage, served, tier),
-        why=trial.target.why,
+        why=trial.why,
         waited=trial.waited,
         hedge=trial.hedge,
     )

@@ -37,7 +37,8 @@ class Trial:
 
     ``holds`` are what it was charged: in the windows of its project, and in those of its route. ``waited`` is the µs
     spent waiting before it, ``kept`` says that its end is on record already, ``metered`` that its tokens belong
-    to this call, ``routed`` that quota and health are kept of it.
+    to this call, ``routed`` that quota and health are kept of it. ``why`` is the target's reason, and ``passed`` the
+    targets that would have come before it, each with what bars it.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Trial:
         "meter",
         "metered",
         "number",
+        "passed",
         "request_bytes",
         "response_bytes",
         "routed",
@@ -59,11 +61,14 @@ class Trial:
         "tier",
         "verdict",
         "waited",
+        "why",
     )
 
     def __init__(self, number: int, target: Target, sent_at: int) -> None:
         self.number = number
         self.target = target
+        self.why = target.why
+        self.passed: tuple[tuple[Target, str], ...] = ()
         self.credential = ""
         self.sent_at = sent_at
         self.waited = 0
