@@ -69,6 +69,7 @@ def told(outlook: Outlook, plan: Plan, wants: Wants) -> Iterator[str]:
         ]
         yield f"  Of the route itself: {', '.join(left(one, outlook.now) for one in kept)}"
     rows = _rows(outlook, plan, wants)
+    told_of: set[tuple[str, str]] = set()
     for row, target in zip(rows, plan.targets, strict=False):
         yield f"  {row.place}. {row.target} {row.verdict}"
         yield f"     why     {target.why}"
@@ -77,7 +78,13 @@ def told(outlook: Outlook, plan: Plan, wants: Wants) -> Iterator[str]:
         for text in windows or ["nothing used, no limit known"]:
             yield f"             {text}"
         state = outlook.barring(target)
-        yield f"     health  {resting(state, outlook.now) if state is not None else 'good'}"
+        if state is None:
+            yield "     health  good"
+        elif (state.scope, state.name) in told_of:
+            yield f"     health  {state.scope} {state.name} rests, as said above"
+        else:
+            told_of.add((state.scope, state.name))
+            yield f"     health  {resting(state, outlook.now)}"
     for row in rows:
         if not row.place:
             yield f"  –  {row.target} is left out: {row.why}"

@@ -44,6 +44,9 @@ def markdown() -> str:
         "the data folder, or in the working directory); its environment variable; the command line. In the",
         "environment, lists are separated by commas, and `GEMGATE_CONFIG` names the file as `--config` does.",
         "",
+        "A gemgate that runs reads the file again when it changes, or at SIGHUP. Hosts, ports and the data folder",
+        "stay as they are until a restart.",
+        "",
     ]
     for section in ["", *SECTIONS]:
         lines += [f"## {f'[{section}]' if section else 'Top of the file'}", "", *_HEAD]
@@ -94,6 +97,9 @@ def _routes() -> list[str]:
         *_example(_ROUTE),
         "",
         *_fields(ROUTE),
+        "",
+        "`limits = { rpm = 60, tpm = 100000 }` on a route holds back its own calls, to whatever target they go:",
+        "at most so many requests and input tokens a minute. Either may be left out.",
         "",
         "The keys of `[[route.target]]`:",
         "",

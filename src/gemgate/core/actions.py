@@ -72,7 +72,9 @@ RULES: dict[str, Rule] = {
     "stall_timeout": _rule(_AGAIN, 1, "The stream stalled before it said anything: once more."),
     "total_timeout": _rule(_ANSWER, 0, "The time for the whole call is over: nothing more can fit into it."),
     "key_invalid": _KEY_IS_BAD,
-    "key_leaked": _KEY_IS_BAD,
+    "key_leaked": _rule(
+        _KEY, 5, "The key is set aside for an hour, since it will not be good again; another goes."
+    ),
     "unauthenticated": _KEY_IS_BAD,
     "denied": _rule(_KEY, 1, "The key may not do this, or nobody may: one more key is asked."),
     "credentials_doubled": _rule(_ANSWER, 0, "Two credentials went out: a fault of the gateway's own."),
