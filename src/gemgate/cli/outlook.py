@@ -88,7 +88,10 @@ class Outlook:
         return Bucket(project, self.snapshot.catalog.family(model))
 
     def standing(self, target: Target, tokens: int, route: str = "") -> Standing:
-        """Whether a call of so many input tokens, by a route or none, may go there now, or when."""
+        """Whether a call of so many input tokens, by a route or none, may go there now, or when.
+
+        What bars it is named as in ``core.health``; ``route:rpm`` and ``route:tpm`` are the route's own limits.
+        """
         now = self.now
         if not self.snapshot.routed:
             return Standing()
@@ -104,7 +107,7 @@ class Outlook:
             return Standing(_seconds(room.at, now), f"quota:{room.window}", room=True)
         full = max(self.windows_of_route(route), key=lambda one: one.room_at, default=None)
         if full is not None and full.room_at > now:
-            return Standing(_seconds(full.room_at, now), f"quota:{full.window}", room=True)
+            return Standing(_seconds(full.room_at, now), f"route:{full.window}", room=True)
         return Standing()
 
     def windows(self) -> list[Window]:

@@ -112,18 +112,21 @@ def left(one: Window, now: int) -> str:
 
 
 def _rows(outlook: Outlook, plan: Plan, wants: Wants) -> tuple[Row, ...]:
-    """The plan's lines. Only here it is known whether the first to be ready is ready within the patience."""
-    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens, plan.route))
+    """The plan's lines. Only here it is known what bars a target on the route's account, and how long is too long."""
     stands = [outlook.standing(target, wants.tokens, plan.route) for target in plan.targets]
+    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens, plan.route))
     soonest = min((one.at for one in stands), default=0.0)
-    if soonest <= _patience(outlook, plan):
-        return rows
-    return tuple(
-        msgspec.structs.replace(row, verdict="is the first to be ready, but later than the patience allows")
-        if row.place and stands[row.place - 1].at == soonest < math.inf and row.verdict != "is passed over"
-        else row
-        for row in rows
-    )
+    late = _patience(outlook, plan) < soonest < math.inf
+    found = []
+    for row in rows:
+        if row.place and (window := stands[row.place - 1].why.removeprefix("route:")) in ("rpm", "tpm"):
+            row = msgspec.structs.replace(
+                row, room=row.room.replace(f"route:{window}", f"the route's own {window}")
+            )
+        if late and row.place and row.verdict != "is passed over":
+            row = msgspec.structs.replace(row, verdict="is ready first, but later than the patience allows")
+        found.append(row)
+    return tuple(found)
 
 
 def _strange(outlook: Outlook, plan: Plan) -> str:
