@@ -191,6 +191,15 @@ def test_a_strange_error_body_has_no_reason(body: bytes) -> None:
     assert reason_in(body) == ""
 
 
+def test_googles_message_tells_what_a_status_does_not_but_never_the_key() -> None:
+    key = "AIza" + "Sy" + "x" * 33
+    said = f"Permission denied: Consumer 'api_key:{key}' has been suspended."
+    reason = reason_in(json.dumps({"error": {"status": "PERMISSION_DENIED", "message": said}}).encode())
+    assert reason.startswith("PERMISSION_DENIED (Permission denied: Consumer")
+    assert "suspended" in reason
+    assert key not in reason
+
+
 def test_the_libraries_are_those_that_gemgate_asks_for() -> None:
     asked = ["msgspec>=0.19", "uvloop>=0.21; sys_platform != 'win32'", "ruff>=0.9; extra == 'dev'", "a-b.c"]
     assert needed(asked) == ["msgspec", "uvloop", "a-b.c"]

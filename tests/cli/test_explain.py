@@ -193,6 +193,11 @@ def test_of_a_race_the_winner_is_told_and_what_the_loser_was(blank: Path) -> Non
             "then   the call ended as cancelled",
         ),
         ([], {"outcome": Outcome.REFUSED, "status": 429}, "attempts none: it never went upstream"),
+        (
+            [],
+            {"outcome": Outcome.FAILED, "status": 429, "reason": "no_room"},
+            "means    no allowed target had room",
+        ),
     ],
 )
 def test_the_end_is_told_as_it_was(
@@ -365,7 +370,10 @@ def test_a_full_window_sends_the_call_on_and_a_failing_model_is_told(data: Path)
     text = route(data, "fast")
     assert f"health  Resting: model {LITE}, overloaded (busy); next try in" in text
     assert f"Now: {LITE}@paid" not in text
-    assert "the first target to be ready" in route(data, "strict")
+    late = route(data, "strict")
+    assert "the first target to be ready" in late
+    assert f"1. {FLASH}@free is ready first, but later than the patience allows" in late
+    assert "is waited for" not in late
 
 
 def test_a_closed_key_bars_its_project(data: Path) -> None:
@@ -374,6 +382,8 @@ def test_a_closed_key_bars_its_project(data: Path) -> None:
     text = route(data, "fast")
     assert f"1. {FLASH}@free is passed over" in text
     assert "Resting: key free/1, key_invalid" in text
+    assert "Make a new key" in text
+    assert route(data, FLASH).count("Resting: key free/1") == 1, "said once, not for every target"
 
 
 def test_a_routes_own_limits_are_those_that_the_gateway_counts(data: Path) -> None:
@@ -390,6 +400,7 @@ def test_a_routes_own_limits_are_those_that_the_gateway_counts(data: Path) -> No
         text = route(data, "capped")
         assert "Of the route itself: rpm: 0 of 30 left (config)\n" in text
         assert "the first target to be ready" in text
+        assert "(the route's own rpm)" in text
         assert "(route)" in quota(data)
 
 
@@ -408,6 +419,11 @@ def test_what_never_fits_is_told_as_such(data: Path) -> None:
     assert "Now: the call is refused at once, since no target will ever have room for it." in text
     found = json.loads(route(data, "strict", "--tokens", "5000", "--json"))
     assert [(one["at"], one["bar"]) for one in found["targets"]] == [(None, "quota:tpm")]
+
+
+def test_a_name_that_nobody_knows_is_marked(data: Path) -> None:
+    assert "No route is called fasst" in route(data, "fasst")
+    assert "No route is called" not in route(data, "fast") + route(data, FLASH)
 
 
 def test_a_model_without_a_route_has_its_default_targets(data: Path) -> None:
