@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ import httpx
 import openai
 import pytest
 
-from tests.gateway.launch import Gateway
+from gemgate.config.running import write_running
+from tests.gateway.launch import Gateway, until
+from tests.gateway.raw import dial
 from tests.simulator.launch import Simulator
 
 ONE, TWO = "AIzaGapsFirstProjectKey000000000000000a", "AIzaGapsSecondProjectKey00000000000000b"
@@ -42,6 +46,11 @@ hold_back = 400
 name = "shut"
 targets = ["gemini-3.8-flash@one"]
 limits = { rpm = 0 }
+[[route]]
+name = "narrow"
+targets = ["gemini-3.8-flash@one"]
+limits = { rpm = 1 }
+patience = "90 s"
 """
 MODEL = "gemini-3.8-flash"
 CUT = {"simulate": "cut-after=3,events=40", "model": MODEL}
@@ -170,3 +179,73 @@ def test_who_is_passed_over_is_told_with_the_reason(gateway: Gateway, simulator:
     assert row["name"].endswith(f"; {first}")
     plain = ask(gateway, "gemini-3.5-flash-lite")
     assert "x-gemgate-passed" not in plain.headers
+
+
+def delay(error: dict[str, Any]) -> float:
+    """The seconds of an error's RetryInfo; 0.0 without one."""
+    named = [detail["retryDelay"] for detail in error["details"] if "retryDelay" in detail]
+    return float(named[0].removesuffix("s")) if named else 0.0
+
+
+@pytest.mark.parametrize("path", [f"models/{MODEL}:generateContent", "openai/chat/completions"])
+@pytest.mark.parametrize("fault", ["quota-rpd-free", "quota-limit-zero", "quota-rpd-paid"])
+def test_body_and_header_agree_on_when_to_come_again(
+    fault: str, path: str, simulator: Simulator, tmp_path: Path
+) -> None:
+    """Google tells of a spent day beside a delay of seconds: with one project and one try too, that must not pass."""
+    simulator.set_faults({"simulate": fault})
+    alone = PROJECTS.partition('[[project]]\nname = "two"')[0]
+    body = {**CHAT, "model": MODEL, "stream": False} if path.startswith("openai") else ASK
+    with Gateway(tmp_path, simulator.url, "[routing]\nfallback = false\n", projects=alone) as gateway:
+        answer = httpx.post(f"{gateway.url}/v1beta/{path}", json=body, timeout=30)
+    simulator.set_faults()
+    found = answer.json()
+    named = delay(found[0]["error"] if isinstance(found, list) else found["error"])
+    assert answer.status_code == 429
+    assert answer.headers["x-gemgate-attempts"] == "1"
+    header = int(answer.headers.get("retry-after", "0"))
+    assert header == (0 if fault == "quota-limit-zero" else pytest.approx(named, abs=2))
+    assert bool(header) == bool(named)
+
+
+def quota(gateway: Gateway, *options: str) -> str:
+    """What `gemgate quota` prints beside the gateway that runs."""
+    write_running(gateway.data, {"gateway": {"url": gateway.url}})
+    command = [sys.executable, "-m", "gemgate.cli.main", "quota", "--data", str(gateway.data)]
+    done = subprocess.run(
+        [*command, "--config", str(gateway.config), *options], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_quota_shows_who_stands_in_line_and_for_how_long(gateway: Gateway) -> None:
+    assert ask(gateway, "narrow").status_code == 200
+    body = json.dumps(ASK).encode()
+    head = b"POST /v1beta/models/narrow:generateContent HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n"
+    with dial(gateway.url) as waits:
+        waits.sendall(head % len(body) + body)
+        until(
+            lambda: bool(gateway.rows("SELECT 1 FROM gateway_states WHERE body LIKE '%\"waiting\":1,%'")),
+            "the call in the state",
+        )
+        text = quota(gateway)
+    assert "1 call waits in line for room." in text
+    (place,) = (line for line in text.splitlines() if line.startswith("  1. "))
+    assert place.startswith(f"  1. {MODEL}@one: waits for ")
+    assert ", room expected in " in place
+    until(lambda: gateway.calls()[-1]["outcome"] == "cancelled", "the end of the call")
+
+
+def test_quota_shows_what_opened_and_closed_a_breaker(gateway: Gateway, simulator: Simulator) -> None:
+    simulator.set_faults({"simulate": "overloaded", "model": MODEL})
+    assert ask(gateway, MODEL, x_gemgate_fallback="off", x_gemgate_patience="0").status_code == 503
+    simulator.set_faults()
+    assert ask(gateway, MODEL, x_gemgate_fallback="off", x_gemgate_patience="20").status_code == 200
+    count = "SELECT count(*) AS n FROM breaker_changes WHERE scope = 'model'"
+    until(lambda: bool(gateway.rows(count)[0]["n"] >= 2), "both changes on record")
+    lines = [line for line in quota(gateway, "--changes", "9").splitlines() if f" model {MODEL} " in line]
+    assert lines[0].endswith(f" model {MODEL} closed: it answers again.")
+    assert f" model {MODEL} open: overloaded (" in lines[-1]
+    changes = json.loads(quota(gateway, "--changes", "9", "--json"))["changes"]
+    assert next(one["state"] for one in changes if one["scope"] == "model") == "closed"
+    assert "closed: it answers" not in quota(gateway)

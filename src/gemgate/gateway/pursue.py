@@ -20,7 +20,8 @@ from gemgate.core.actions import Action, rule
 from gemgate.core.pursuit import End, Met, Race, Terms, Told, Try, Wait
 from gemgate.core.routing import Plan, Target
 from gemgate.core.verdict import Kind, Verdict
-from gemgate.gateway import refusals
+from gemgate.dialects.gemini import verdict
+from gemgate.gateway import judging, refusals
 from gemgate.gateway.attempt import attempt, new_trial
 from gemgate.gateway.board import UNSENT, Sight
 from gemgate.gateway.desk import Desk
@@ -210,18 +211,26 @@ class Chase:
                 row[1].end(HEDGED)  # a failed try has ended already
                 row[2].close()
         self._drop_grant()
-        if chosen is None or (end.reason == "no_room" and self._outdated(chosen[2].verdict)):
+        if chosen is None or (end.reason == "no_room" and self._outdated(chosen[2])):
             raise refusals.no_way(end, ticket, self.sight.bar(end.standings[0][0]) if end.standings else None)
         ticket.winner = chosen[1]
         if self.terms.seek and chosen[2].verdict.ok:
             self.desk.affinity.found(ticket, chosen[1], self.desk.clock.now())
         return chosen[2]
 
-    def _outdated(self, found: Verdict) -> bool:
-        """Whether Google's own words no longer say what the client must know: it was tried several times, or those
-        who wait before it make the delay longer."""
-        longer = (self.ticket.retry_after or 0.0) > found.retry_after + MOST_EARLY
-        return len(self.ticket.trials) > 1 or (found.reason in ("quota_minute", "quota_tokens") and longer)
+    def _outdated(self, answer: Answer) -> bool:
+        """Whether Google's own words no longer say what the client must know: it was tried several times, or room
+        comes later than they say: others wait before it, or the day is spent, or it never comes."""
+        if len(self.ticket.trials) > 1:
+            return True
+        found, comes = answer.verdict, self.ticket.retry_after or 0.0
+        if found.reason in ("quota_minute", "quota_tokens"):
+            return comes > found.retry_after + MOST_EARLY
+        if found.reason in ("quota_day", "quota_zero"):
+            # The delay beside these is often one of seconds, and a client that believes it asks in vain for hours.
+            named = verdict.named_delay(found, judging.decoded(answer.headers, answer.body))
+            return 0.0 < named < comes - MOST_EARLY
+        return False
 
     def close(self) -> None:
         """The call ends from outside."""

@@ -139,6 +139,11 @@ def _details(body: bytes) -> tuple[_Detail, ...]:
     return () if error is None else error.details
 
 
+def named_delay(found: Verdict, body: bytes) -> float:
+    """The seconds that an error's body tells its reader to wait, right or wrong [facts 3.3]; 0.0 for none."""
+    return _delay(found.message, _details(body))
+
+
 def _delay(message: str, details: tuple[_Detail, ...]) -> float:
     named = [seconds(detail.retry_delay) for detail in details if detail.retry_delay]
     named += [seconds(found) for found in _RETRY_IN.findall(message)]
