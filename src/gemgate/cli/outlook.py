@@ -21,7 +21,7 @@ from gemgate.config.book import load_book
 from gemgate.config.running import url_of
 from gemgate.core import pacific
 from gemgate.core.explain import span
-from gemgate.core.health import Health, Standing, State
+from gemgate.core.health import Change, Health, Standing, State
 from gemgate.core.pricing import BadBook
 from gemgate.core.quota import NEVER, Bucket, Quota, Used, Window
 from gemgate.core.routing import Target
@@ -33,6 +33,7 @@ from gemgate.store.connection import reading
 
 SECOND = 1_000_000
 SPEND = 602 * SECOND  # the longest rolling window, and the margin
+MOST_SHOWN = 5  # calls of the line
 OLD = 15 * SECOND  # a gateway that runs keeps its state every few seconds
 
 CLOSED = {
@@ -45,6 +46,15 @@ CLOSED = {
 """Why a window is closed, by the verdict's reason."""
 
 
+class Place(msgspec.Struct):
+    """A call in line, as the gateway's state tells of it."""
+
+    position: int
+    targets: list[str]
+    waited_ms: int
+    expected_ms: int | None = None
+
+
 class Outlook:
     """All windows and breakers of one installation at ``now`` (UTC µs).
 
@@ -53,6 +63,7 @@ class Outlook:
 
     def __init__(self, settings: Settings, now: int) -> None:
         self.now = now
+        self._settings = settings
         self.gateway = _gateway(settings)
         # `gemgate serve --demo` says on its command line what no file says.
         demo = settings.simulated or bool(self.gateway and url_of(settings.data, "simulator"))
@@ -177,6 +188,27 @@ class Outlook:
         """How many calls stood in line when the state was kept."""
         found = self.state.get("waiting")
         return found if isinstance(found, int) and self.gateway else 0
+
+    def line(self) -> list[str]:
+        """The first calls in line when the state was kept: place, targets, time waited and time expected."""
+        try:
+            places = msgspec.convert(self.state.get("line", []), list[Place]) if self.gateway else []
+        except msgspec.ValidationError:
+            return []  # another version's
+        rows = []
+        for one in places[:MOST_SHOWN]:
+            comes = "" if one.expected_ms is None else f", room expected in {span(one.expected_ms / 1000)}"
+            rows.append(
+                f"{one.position}. {' or '.join(one.targets)}: waits for {span(one.waited_ms / 1000)}{comes}"
+            )
+        return rows
+
+    def changes(self, most: int) -> list[Change]:
+        """The newest changes of breakers on record, newest first."""
+        if not most or not self._settings.database.exists():
+            return []
+        with record.opened(self._settings) as conn, reading(conn):
+            return quotas.changes(conn, limit=most)
 
 
 def amount(window: Window, value: int | None) -> str:

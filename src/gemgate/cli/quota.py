@@ -12,8 +12,8 @@ import msgspec
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.outlook import Outlook, amount, closed, when
 from gemgate.cli.screen import Column, screen, table
-from gemgate.cli.shown import plain, sentence
-from gemgate.core.health import State
+from gemgate.cli.shown import brief, plain, sentence
+from gemgate.core.health import Change, State
 from gemgate.core.quota import Window
 
 COLUMNS = (
@@ -44,12 +44,19 @@ REMEDIES = {
 @common
 @click.option("--project", default="", metavar="NAME", help="Only this project.")
 @click.option(
+    "--changes",
+    type=click.IntRange(0),
+    default=0,
+    metavar="N",
+    help="Also the newest N changes of breakers: what opened and closed each.",
+)
+@click.option(
     "--json",
     "as_json",
     is_flag=True,
     help="One JSON object; times in µs (2^62: never), spend in nano-dollars.",
 )
-def command(data: Path | None, config: Path | None, project: str, as_json: bool) -> None:
+def command(data: Path | None, config: Path | None, project: str, changes: int, as_json: bool) -> None:
     """Show the quota windows: how full, whose limit, and when room returns.
 
     rpm and rpd are requests a minute and a day, tpm and tpd input tokens; days end at midnight in California.
@@ -64,8 +71,9 @@ def command(data: Path | None, config: Path | None, project: str, as_json: bool)
         if not project or one.project == project or (account and one.family == account and not one.project)
     ]
     states = outlook.health.states(outlook.now)
+    turned = outlook.changes(changes)
     if as_json:
-        click.echo(json.dumps(_object(outlook, windows, states)))
+        click.echo(json.dumps({**_object(outlook, windows, states), "changes": msgspec.to_builtins(turned)}))
         return
     out = screen()
     if windows:
@@ -74,9 +82,13 @@ def command(data: Path | None, config: Path | None, project: str, as_json: bool)
         out.print("Nothing is known to be used, and no refusal has taught a limit.")
     for state in states:
         out.print(plain(resting(state, outlook.now)), markup=False)
+    for change in turned:
+        out.print(plain(_turned(change, outlook.now)), markup=False)
     waiting = outlook.waiting()
     if waiting:
         out.print(f"{waiting} {'call waits' if waiting == 1 else 'calls wait'} in line for room.")
+        for place in outlook.line():
+            out.print(plain(f"  {place}"), markup=False)
     if outlook.snapshot.passthrough:
         out.print("Calls use the clients' own keys, whose quota gemgate does not know.")
     elif not outlook.snapshot.routed:
@@ -91,6 +103,16 @@ def resting(state: State, now: int) -> str:
     said = f" ({sentence(state.message)})" if state.message else ""
     remedy = REMEDIES.get(state.reason, "")
     return f"Resting: {name}, {state.reason or state.state}{said}; {until}.{f' {remedy}' if remedy else ''}"
+
+
+def _turned(change: Change, now: int) -> str:
+    """A change of a breaker in words."""
+    name = f"{change.scope} {change.name}".strip()
+    if change.state == "closed":
+        return f"{brief(change.at, now)} {name} closed: it answers again."
+    again = f" ({change.failures} times in a row)" if change.failures > 1 else ""
+    said = f" ({sentence(change.message)})" if change.message else ""
+    return f"{brief(change.at, now)} {name} {change.state}{again}: {change.reason}{said}."
 
 
 def _cells(one: Window, now: int) -> list[str]:
