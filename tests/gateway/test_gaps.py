@@ -160,6 +160,9 @@ def test_a_passing_fault_names_its_time(gateway: Gateway, simulator: Simulator) 
     answer = ask(gateway, MODEL, x_gemgate_fallback="off")
     assert answer.status_code == 429
     assert 1 <= int(answer.headers["retry-after"]) <= 5
+    again = ask(gateway, MODEL, x_gemgate_fallback="off", x_gemgate_patience="0")  # while both targets rest
+    assert again.status_code == 429
+    assert 1 <= int(again.headers["retry-after"]) <= 5
 
 
 def test_who_is_passed_over_is_told_with_the_reason(gateway: Gateway, simulator: Simulator) -> None:

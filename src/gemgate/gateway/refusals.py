@@ -68,7 +68,8 @@ def no_way(end: End, ticket: Ticket, bar: State | None) -> Refused:
             hint="It was refused so a short while ago and is asked again later; `gemgate route` shows when.",
         )
     return Refused(
-        503,
+        # A target that rests after a 429 which named no window is no outage: clients tell the two apart.
+        429 if bar is not None and bar.reason == "exhausted" else 503,
         "NO_TARGET",
         f"No allowed target of {asked or 'this call'} can be tried within the call's patience: {story}."
         + (f" Google said: {bar.message}" if bar is not None and bar.message else ""),
