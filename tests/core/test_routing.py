@@ -693,7 +693,7 @@ def test_a_plan_without_room_in_words() -> None:
     ]
     assert [row.verdict for row in rows] == [
         "is passed over",
-        "is waited for, within the call's patience",
+        "is waited for, if the call's patience lasts",
         "is left out",
     ]
     assert (rows[2].place, rows[2].target, rows[2].why) == (0, LITE, "fallback is switched off")

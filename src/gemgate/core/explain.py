@@ -44,7 +44,7 @@ def explain(plan: Plan, standing: Callable[[Target], StandingLike]) -> tuple[Row
         if ready:
             verdict = _with_others(place, ready)
         elif place == soonest and one.at < math.inf:
-            verdict = "is waited for, within the call's patience"
+            verdict = "is waited for, if the call's patience lasts"
         else:
             verdict = "is passed over"
         why = target.why + (f" (changes: {', '.join(target.changes)})" if target.changes else "")
