@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,46 @@ def test_a_signed_conversation_that_must_leave_says_so(gateway: Gateway, simulat
     assert answer.status_code == 200
     assert answer.headers["x-gemgate-model"] == "gemini-3.5-flash-lite"
     assert "signatures" in answer.headers["x-gemgate-adapted"]
+
+
+def test_a_client_that_changes_the_model_means_it(gateway: Gateway, simulator: Simulator) -> None:
+    turns = signed(gateway, "gemini-3.8-flash", "two")
+    simulator.clear()
+    url = f"{gateway.url}/v1beta/models/gemini-3.6-flash:generateContent"
+    answer = httpx.post(url, json={"contents": turns}, timeout=30)
+    assert answer.status_code == 200
+    assert tried(simulator) == [("gemini-3.6-flash", "two")]
+    assert answer.headers["x-gemgate-adapted"] == "signatures"
+
+
+def test_a_conversation_that_another_model_took_over_stays_with_it(
+    gateway: Gateway, simulator: Simulator
+) -> None:
+    simulator.set_faults({"simulate": "overloaded", "model": "gemini-3.6-flash"})
+    turns = signed(gateway, "gemini-3.6-flash", "two")
+    (model, project) = tried(simulator)[-1]
+    assert model != "gemini-3.6-flash"
+    simulator.set_faults()
+    for restart in (False, True):
+        if restart:
+            gateway.kill()
+            gateway.start()
+        simulator.clear()
+        url = f"{gateway.url}/v1beta/models/gemini-3.6-flash:generateContent"
+        assert httpx.post(url, json={"contents": turns}, timeout=30).status_code == 200
+        assert tried(simulator) == [(model, project)]
+
+
+def test_a_key_that_is_replaced_is_asked_at_once(simulator: Simulator, tmp_path: Path) -> None:
+    project = f'[[project]]\nname = "one"\nkeys = ["{ONE}"]\n'
+    with Gateway(tmp_path, simulator.url, "", projects=project) as gateway:
+        simulator.set_faults({"simulate": "leaked-key"})
+        assert ask(gateway, "gemini-3.8-flash").status_code == 403
+        assert ask(gateway, "gemini-3.8-flash").status_code == 503
+        simulator.set_faults()
+        gateway.config.write_text(gateway.config.read_text().replace(ONE, TWO))
+        gateway.process.send_signal(signal.SIGHUP)
+        until(lambda: ask(gateway, "gemini-3.8-flash").status_code == 200, "an answer with the new key")
 
 
 def test_a_follow_up_of_an_interaction_goes_to_its_project(gateway: Gateway, simulator: Simulator) -> None:

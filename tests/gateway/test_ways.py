@@ -312,7 +312,7 @@ def test_a_target_that_only_rests_is_not_forgotten_in_line(tmp_path: Path) -> No
         assert client.post(GENERATE.replace("flash:", "flash-lite:"), json=ask()).status_code == 200
         answer = client.post(GENERATE.replace("gemini-2.5-flash", "pair"), json=ask())
         assert answer.headers["x-gemgate-tries"] == "gemini-2.5-flash@one=overloaded, gemini-2.5-flash@one=ok"
-        assert 10 <= float(answer.headers["x-gemgate-waited"]) < 40
+        assert 9.9 <= float(answer.headers["x-gemgate-waited"]) < 40
 
 
 def test_a_conversation_goes_on_while_the_store_is_locked(tmp_path: Path) -> None:

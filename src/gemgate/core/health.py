@@ -294,6 +294,14 @@ class Health:
         every = of == "upstream"
         return [lane for (model, _), lane in self._lanes.items() if every or model == target.model]
 
+    def mended(self, now: int) -> tuple[Change, ...]:
+        """There is a new configuration: keys and projects that were shut may be others now, and are asked again."""
+        shut = [
+            key for key, one in self._breakers.items() if one.reason in SHUT and key[0] in ("key", "project")
+        ]
+        self._denied.clear()
+        return tuple(change_of(key, self._breakers.pop(key), now, "closed") for key in shut)
+
     def _fail(
         self, of: str, target: Target, verdict: Verdict, times: tuple[int, int], chance: float
     ) -> tuple[Change, ...]:

@@ -10,7 +10,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from gemgate.core import fingerprint
@@ -27,12 +27,13 @@ from gemgate.store.database import Database
 MOST = 50_000  # names held in memory
 UNKNOWN = 60 * 1_000_000  # µs for which a miss is believed
 DAY = 86_400 * 1_000_000
+REQUESTED = "requested:"
 _STRICT = ("cachedContents/", "tunedModels/", "interactions/", "continuation:")
 
 
 def _is_soft(name: str) -> bool:
     """Whether a call may go elsewhere with this thing."""
-    return name.startswith("signature:")
+    return name.startswith(("signature:", REQUESTED))
 
 
 class Home(NamedTuple):
@@ -74,7 +75,10 @@ class Affinity:
                     project, model = found.get(name, ("", ""))
                     homes[name] = Home(project, model, 0 if project else now)
                     self._remember(name, homes[name])
-        return tuple(_pin(name, home) for name, home in homes.items())
+        asked = ticket.asked.model if ticket.asked is not None else ""
+        return tuple(
+            _pin(name, home, asked, homes) for name, home in homes.items() if not name.startswith(REQUESTED)
+        )
 
     def _names(self, ticket: Ticket) -> list[str]:
         match, asked = ticket.match, ticket.asked
@@ -88,7 +92,9 @@ class Affinity:
         if asked is not None:
             if asked.continuation:
                 names.append(self._hashed("continuation", asked.continuation))
-            names += [self._hashed("signature", text) for text in asked.signatures]
+            signed = [self._hashed("signature", text) for text in asked.signatures]
+            names += signed
+            names += [_requested(name) for name in signed]
         upload = made.upload_id(ticket.exchange.query) if match.upload else ""
         if upload:
             names.append(self._hashed("upload", upload.encode()))
@@ -152,7 +158,15 @@ class Affinity:
             fresh.append(self._hashed("continuation", meter.continuation))
         for name in fresh:
             self._remember(name, Home(project, model))
-        ticket.made += tuple(Made(name, project, model, now + DAY) for name in fresh)
+        made_now = [Made(name, project, model, now + DAY) for name in fresh]
+        asked = ticket.asked.model if ticket.asked is not None else model
+        for name in fresh[: len(meter.signatures)]:
+            # Who asked for one model and was answered by another is not one who has changed the model.
+            other = asked if asked != model else ""
+            self._remember(_requested(name), Home(project, other, 0) if other else Home("", "", now))
+            if other:
+                made_now.append(Made(_requested(name), project, other, now + DAY))
+        ticket.made += tuple(made_now)
         if of_interaction and meter.response:
             self.learn(ticket, trial, [f"interactions/{meter.response}"], now)
 
@@ -164,9 +178,17 @@ class Affinity:
         return f"{kind}:{fingerprint.request_hash(self._secret, text) & (2**64 - 1):016x}"
 
 
-def _pin(name: str, home: Home) -> Pin:
+def _requested(name: str) -> str:
+    """The name under which the model stands that was asked for when a signature was made."""
+    return REQUESTED + name.partition(":")[2]
+
+
+def _pin(name: str, home: Home, asked: str, homes: Mapping[str, Home]) -> Pin:
     if name.startswith("signature:"):
-        return Pin("the conversation's thought signatures", home.project, home.model, "signatures")
+        before = homes.get(_requested(name), NOWHERE).model
+        # A client that now asks for another model means it: the signatures are foreign there.
+        model = home.model if asked in (home.model, before) else ""
+        return Pin("the conversation's thought signatures", home.project, model, "signatures")
     if name.startswith("continuation:"):
         return Pin("the continuation token", home.project, home.model, "strict")
     if name.startswith("upload:"):

@@ -63,6 +63,7 @@ class Board:
         self._buckets.clear()
         self.quota.reload(snapshot.limits, snapshot.account, snapshot.spend)
         self.allowance = Allowance(snapshot.settings.routing.hedge_allowance)
+        self.changes += self.health.mended(self.clock.now())
         self.poke()
 
     def bucket(self, target: Target) -> Bucket:
@@ -104,7 +105,7 @@ class Board:
                 for hold in trial.holds:
                     self.quota.settle(hold, usage.input, None, now)
         elif trial.holds:
-            if found.status == 429 or found.reason in UNSENT:
+            if not found.billed or found.reason in UNSENT:  # Google took no tokens in
                 self.give_back(trial.holds, sent=found.reason not in UNSENT)
             if found.reason in TAUGHT:
                 self.quota.learn(trial.holds[0].bucket, found, now)

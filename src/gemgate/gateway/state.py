@@ -65,7 +65,8 @@ async def restore(desk: Desk) -> None:
         if name in limited
     ]
     board.quota.restore(windows, used, now)
-    board.health.restore(states, now)
+    # A key's breaker is named by its place, where another key may stand by now: keys are asked again.
+    board.health.restore([state for state in states if state.scope != "key"], now)
 
 
 async def keep(desk: Desk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from gemgate.core.errors import Refused
 from gemgate.core.pursuit import Terms
 from gemgate.core.quota import Bucket
@@ -90,7 +92,7 @@ def _seconds(text: bytes) -> float:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < 86_400:
+    if not 0 <= seconds < inf:
         raise Refused(
             400,
             "BAD_HEADER",
