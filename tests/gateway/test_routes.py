@@ -138,6 +138,7 @@ def test_a_route_with_limits_of_its_own_waits_and_then_says_when(
     assert answer.status_code == 429
     error = answer.json()["error"]
     assert error["details"][0]["reason"] == "NO_ROOM"
+    assert "the route's own requests per minute are used up" in error["message"]
     assert 50 < int(answer.headers["retry-after"]) <= 62
     assert error["details"][1]["retryDelay"].startswith(tuple("56"))
     assert len(tried(simulator)) == 2

@@ -14,6 +14,8 @@ import math
 from collections.abc import Callable
 from random import Random
 
+import msgspec
+
 from gemgate.core.call import Cost, Streaming
 from gemgate.core.estimate import Estimates
 from gemgate.core.health import Change, Health, Standing, State
@@ -210,13 +212,22 @@ class Sight:
             at = ticket.snapshot.key_at(target.project, board.health, now, ticket.denied)
             why = "closed"
         if at > now:
-            return Standing(_seconds(at, now), why)
-        if not self.metered or target is self.granted:
+            barred = Standing(_seconds(at, now), why)
+            # A breaker heals in seconds: it must not hide that there is no room for longer, or never.
+            found = self._room_for(target, now)
+            return found if found.at > barred.at else barred
+        return READY if target is self.granted else self._room_for(target, now)
+
+    def _room_for(self, target: Target, now: int) -> Standing:
+        """Room in the windows of the target, and in those of the route."""
+        if not self.metered:
             return READY
         _, bucket, tokens, nano = self.price(target)
         found = self._room(bucket, tokens, nano, now)
         if found is READY and self._ticket.route_bucket is not None:
             found = self._room(self._ticket.route_bucket, tokens, 0, now)
+            if found.why.startswith("quota:"):
+                found = msgspec.structs.replace(found, why=found.why.replace(":", ":route:"))
         return found
 
     def _room(self, bucket: Bucket, tokens: int, nano: int, now: int) -> Standing:

@@ -24,6 +24,8 @@ _BARS = {
     "quota:tpm": "its input tokens per minute are used up",
     "quota:rpd": "its requests of the day are used up",
     "quota:tpd": "its input tokens of the day are used up",
+    "quota:route:rpm": "the route's own requests per minute are used up",
+    "quota:route:tpm": "the route's own input tokens per minute are used up",
     "quota:spend": "the spending limit of its billing account is used up",
 }
 # The same, where no time brings room: the limit itself is too small.
