@@ -9,7 +9,7 @@ run: $(VENV)/.run
 	$(BIN)/gemgate serve
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check src tests bench
