@@ -18,7 +18,9 @@ from tests.proof.azure import Arrival
 from tests.proof.caller import Answer, Question, play, run
 from tests.proof.windows import Limit, Sent, Use
 
-SPEED: Final = 30.0
+SPEED: Final = 24.0
+JUDGED_SPEED: Final = 16.0
+"""Where each refusal is judged to the second, a machine's pause must not be taken for ten."""
 # Unequal on purpose: the smallest must still be filled to the brim in the busiest minute.
 MODELS: Final = {
     "gemini-3.8-flash": 0.4,
@@ -28,10 +30,10 @@ MODELS: Final = {
 }
 ALONE: Final = "gemini-3.8-flash"
 PATIENCE: Final = 10.0
-KEPT: Final = 5
+KEPT: Final = 4
 MARGIN: Final = f'[routing]\nmargin = "{KEPT} s"\n'
-"""On a clock that runs 30 times as fast, a machine that stops for a tenth of a second is late by more than two."""
-SLACK: Final = 10.0
+"""On a clock that runs 24 times as fast, a machine that stops for a tenth of a second is late by more than two."""
+SLACK: Final = 9.0
 """What the gateway may keep between its own count and Google's: that margin, a tenth of a second for its slots, and
 what fast time makes of late wake-ups."""
 LEAD: Final = 0.5  # real seconds before the first call, for the connections of the stage to stand

@@ -1,6 +1,6 @@
 """An hour of real traffic against four models whose limits it just fits.
 
-Gateway and simulator stand on one clock that runs 30 times as fast as ours. The simulator counts rolling minutes
+Gateway and simulator stand on one clock that runs 24 times as fast as ours. The simulator counts rolling minutes
 and refuses what exceeds them; what it refused is read from its own log.
 """
 

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from tests.proof import azure, stage
-from tests.proof.hour import ALONE, KEPT, MARGIN, PATIENCE, SPEED, perform, questions, refused_rightly, say
+from tests.proof.hour import (
+    ALONE,
+    JUDGED_SPEED,
+    KEPT,
+    MARGIN,
+    PATIENCE,
+    perform,
+    questions,
+    refused_rightly,
+    say,
+)
 from tests.proof.windows import Limit, Sent, served
 
 
@@ -25,7 +35,7 @@ def test_of_what_one_model_cannot_take_each_call_is_told_the_right_time(
         project,
         questions(arrivals, ALONE, ("x-gemgate-fallback", "off")),
         toml=f'{MARGIN}patience = "{PATIENCE:g}s"\n',
-        speed=SPEED,
+        speed=JUDGED_SPEED,
     )
     fit = served([Sent(one.at, one.input) for one in arrivals], limit, PATIENCE)
     say(request, f"twenty minutes on one model: {played.report()}; a perfect queue serves {fit}")
