@@ -23,7 +23,6 @@ from gemgate.core.pursuit import (
     Told,
     Try,
     Wait,
-    once,
     pursue,
 )
 from gemgate.core.routing import Plan, Target
@@ -154,18 +153,6 @@ def test_final_words_are_never_repeated(verdict: Verdict) -> None:
 
 def test_a_plan_without_targets_has_no_way() -> None:
     assert talk([]) == ([], End(None, "no_way"))
-
-
-def test_once_tries_each_target_once() -> None:
-    moves = once(Plan((A, B)))
-    assert next(moves) == Try(A)
-    assert moves.send(busy()) == Try(B)
-    with pytest.raises(StopIteration) as stop:
-        moves.send(INVALID)
-    assert stop.value.value == INVALID
-    with pytest.raises(StopIteration) as stop:
-        next(once(Plan(())))
-    assert stop.value.value.reason == "no_target"
 
 
 # Where the next try goes

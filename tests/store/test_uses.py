@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sampled import MODEL, PLAIN, START, attempt, identity, intent, priced, record
 
+from gemgate.core.actions import UNREACHED
 from gemgate.core.call import Intent, Record
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
@@ -73,7 +74,7 @@ def test_what_counts_and_what_does_not(conn: Connection) -> None:
             record(refused, attempt(refused, **{**none, "status": 429, "reason": "quota_minute"})),
             *(
                 record(one, attempt(one, **{**none, "reason": word}))
-                for word in uses.UNSENT
+                for word in UNREACHED
                 for one in [msgspec.structs.replace(unreached, call_id=identity())]
             ),
             record(both, attempt(both), attempt(hedge, usage=Usage(input=4), estimated=True), answered=1),

@@ -68,7 +68,12 @@ class Outlook:
         # `gemgate serve --demo` says on its command line what no file says.
         demo = settings.simulated or bool(self.gateway and url_of(settings.data, "simulator"))
         self.snapshot = _snapshot(settings, demo)
-        self.quota = Quota(self.snapshot.limits, self.snapshot.account, self.snapshot.spend)
+        self.quota = Quota(
+            self.snapshot.limits,
+            self.snapshot.account,
+            self.snapshot.spend,
+            settings.routing.margin,
+        )
         self.health = Health(lambda model: self.snapshot.catalog.card(model) is not None)
         self.as_of = 0
         self.state: dict[str, object] = {}

@@ -114,7 +114,8 @@ _NEVER = {
     Kind.SPENT: frozenset({_AGAIN, _ANSWER, _KEY}),
     Kind.REFUSED: frozenset({_AGAIN}),
 }
-_UNREACHED = frozenset({"connect", "connect_timeout", "tls"})
+UNREACHED = frozenset({"connect", "connect_timeout", "tls"})
+"""Reasons of tries that never reached Google."""
 _LATE = frozenset({408, 499})
 
 
@@ -139,4 +140,4 @@ def surely_not_executed(verdict: Verdict) -> bool:
     """
     if verdict.billed:
         return False
-    return verdict.reason in _UNREACHED or (400 <= verdict.status < 500 and verdict.status not in _LATE)
+    return verdict.reason in UNREACHED or (400 <= verdict.status < 500 and verdict.status not in _LATE)

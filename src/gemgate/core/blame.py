@@ -5,7 +5,7 @@ Tables of the verdicts' reasons; ``core.health`` holds the breakers themselves.
 
 from __future__ import annotations
 
-from gemgate.core.actions import is_quota
+from gemgate.core.actions import UNREACHED, is_quota
 from gemgate.core.verdict import Kind, Verdict
 
 _SECOND = 1_000_000
@@ -35,9 +35,8 @@ Twice as long after each further refusal, since people mend such things (a key, 
 SILENT = frozenset({"total_timeout", "quota_storage", "credentials_doubled", "body_length"})
 """The end of a call's own time, and faults of the caller or of ours: they say nothing of the target."""
 
-# Reasons that weigh on the model on every project, and on the way to Google.
+# Reasons that weigh on the model on every project.
 _OF_THE_MODEL = frozenset({"overloaded", "internal", "deadline", "gateway", "cancelled"})
-_OF_THE_WAY = frozenset({"connect", "connect_timeout", "tls"})
 
 
 def scope(verdict: Verdict) -> str:
@@ -51,14 +50,12 @@ def scope(verdict: Verdict) -> str:
         return ""
     if verdict.reason in _OF_THE_MODEL:
         return "model"
-    return "upstream" if verdict.reason in _OF_THE_WAY else "target"
+    return "upstream" if verdict.reason in UNREACHED else "target"
 
 
 def came(verdict: Verdict) -> bool:
     """Whether the try brought anything from Google, so that the way there is free."""
-    return (
-        verdict.kind in (Kind.BUSY, Kind.SPENT, Kind.REFUSED, Kind.CUT) and verdict.reason not in _OF_THE_WAY
-    )
+    return verdict.kind in (Kind.BUSY, Kind.SPENT, Kind.REFUSED, Kind.CUT) and verdict.reason not in UNREACHED
 
 
 def names_a_delay(verdict: Verdict) -> bool:

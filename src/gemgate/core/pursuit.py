@@ -29,7 +29,6 @@ from gemgate.core.health import Standing
 from gemgate.core.routing import Plan, Target
 from gemgate.core.verdict import Kind, Verdict
 
-FINAL = frozenset({Kind.OK, Kind.REFUSED, Kind.CUT, Kind.CANCELLED})
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 8.0
 MOST_BILLED = 1
 """Repeats of a call in all after tries that Google may have billed."""
@@ -347,13 +346,3 @@ class _Chase:
             return False
         ours = met.verdict.reason in _OUR_DETOURS or rule(met.verdict).action is Action.KEY
         return ours or self._refused_elsewhere(met)
-
-
-def once(plan: Plan) -> Generator[Try, Verdict, Verdict]:
-    """Try the plan's targets in order, each once. Returns the verdict that ends the call."""
-    verdict = Verdict(kind=Kind.BROKEN, status=503, reason="no_target", message="The plan has no target.")
-    for target in plan.targets:
-        verdict = yield Try(target)
-        if verdict.kind in FINAL:
-            return verdict
-    return verdict

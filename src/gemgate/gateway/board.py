@@ -16,6 +16,7 @@ from random import Random
 
 import msgspec
 
+from gemgate.core.actions import UNREACHED
 from gemgate.core.call import Cost, Streaming
 from gemgate.core.estimate import Estimates
 from gemgate.core.health import Change, Health, Standing, State
@@ -30,8 +31,6 @@ from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.ticket import Ticket, Trial
 
 READY = Standing()
-UNSENT = frozenset({"connect", "connect_timeout", "tls"})
-"""Reasons of tries that never reached Google."""
 TAUGHT = frozenset({"quota_minute", "quota_tokens", "quota_day", "quota_zero", "prepaid"})
 _SECOND = 1_000_000
 
@@ -107,8 +106,8 @@ class Board:
                 for hold in trial.holds:
                     self.quota.settle(hold, usage.input, None, now)
         elif trial.holds:
-            if not found.billed or found.reason in UNSENT:  # Google took no tokens in
-                self.give_back(trial.holds, sent=found.reason not in UNSENT)
+            if not found.billed or found.reason in UNREACHED:  # Google took no tokens in
+                self.give_back(trial.holds, sent=found.reason not in UNREACHED)
             if found.reason in TAUGHT:
                 self.quota.learn(trial.holds[0].bucket, found, now)
         if found.ok and target.model and not trial.holds:

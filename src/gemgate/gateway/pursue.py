@@ -16,14 +16,14 @@ from itertools import takewhile
 from math import inf
 
 from gemgate.core import pursuit
-from gemgate.core.actions import Action, rule
+from gemgate.core.actions import UNREACHED, Action, rule
 from gemgate.core.pursuit import End, Met, Race, Terms, Told, Try, Wait
 from gemgate.core.routing import Plan, Target
 from gemgate.core.verdict import Kind, Verdict
 from gemgate.dialects.gemini import verdict
 from gemgate.gateway import judging, refusals
 from gemgate.gateway.attempt import attempt, new_trial
-from gemgate.gateway.board import UNSENT, Sight
+from gemgate.gateway.board import Sight
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.judging import Answer
 from gemgate.gateway.ticket import Ticket, Trial
@@ -94,7 +94,7 @@ class Chase:
     def body_is_gone(self, met: Met) -> bool:
         """Whether the request cannot be sent again: its body streams through, and a try has reached upstream."""
         ticket = self.ticket
-        return ticket.asked is None and ticket.exchange.has_body and met.verdict.reason not in UNSENT
+        return ticket.asked is None and ticket.exchange.has_body and met.verdict.reason not in UNREACHED
 
     def _elapsed(self) -> float:
         return (self.desk.clock.now() - self.began) / 1_000_000

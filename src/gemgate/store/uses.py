@@ -17,14 +17,13 @@ from typing import Final
 
 import msgspec
 
+from gemgate.core.actions import UNREACHED
 from gemgate.dialects.gemini.methods import GENERATING
 
 SLOT: Final = 300_000_000
 """The span of one sum in µs. Midnight in California falls on the bound of two."""
 FINE: Final = 100_000
 """The span in µs within which ``used`` takes tries together."""
-UNSENT: Final = ("connect", "connect_timeout", "tls")
-"""Reasons of tries that never reached Google."""
 _KEPT: Final = 26 * 3_600_000_000  # the longest day has 25 hours
 _LEAD: Final = 900_000_000  # no try is sent later than this after its call came
 _NEVER: Final = 2**63 - 1
@@ -220,7 +219,7 @@ def _filled(conn: sqlite3.Connection, sql: str, methods: Collection[str]) -> str
     known = dict(conn.execute("SELECT name, id FROM methods"))
     reasons = dict(conn.execute("SELECT name, id FROM reasons"))
     metered = ",".join(str(known[name]) for name in sorted(methods) if name in known)
-    unsent = ",".join(str(reasons[name]) for name in UNSENT if name in reasons)
+    unsent = ",".join(str(reasons[name]) for name in sorted(UNREACHED) if name in reasons)
     return sql.format(methods=metered, unsent=unsent)
 
 
