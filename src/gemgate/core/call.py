@@ -60,10 +60,44 @@ class Cost(msgspec.Struct, frozen=True):
     price: str = ""
 
 
+class Charged(msgspec.Struct, frozen=True, gc=False):
+    """So much of one budget in one of its slots: ``amount`` is nano-dollars or tokens, as the budget's unit says.
+
+    Held before a try, spent when its call is settled. ``slot`` is the start of the budget's period (UTC µs) and
+    stays the one that the hold was taken in.
+    """
+
+    budget: int
+    slot: int
+    amount: int
+
+
+class Kept(msgspec.Struct, frozen=True, gc=False):
+    """What an answer has shown and a later call of a plain client must have put back (a thought signature).
+
+    ``name`` is a keyed hash, ``body`` opaque to the store, ``expires_at`` UTC µs.
+    """
+
+    name: str
+    body: bytes
+    expires_at: int
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """Something that people should hear of: a ``kind`` (a stable word), whom it is about, and a sentence."""
+
+    at: int
+    kind: str
+    subject: str
+    sentence: str
+
+
 class Intent(msgspec.Struct, kw_only=True):
     """What is committed before the first byte of a try goes to Google: enough to close it after a crash.
 
-    ``route``, ``why``, ``waited`` and ``hedge`` are those of ``Record`` and ``Attempt``.
+    ``route``, ``why``, ``waited`` and ``hedge`` are those of ``Record`` and ``Attempt``, ``key``, ``user``,
+    ``door`` and ``tags`` those of ``Record``. ``output_estimate`` is in tokens; ``held`` is what this try holds
+    of each budget, and what its call is charged with if gemgate dies.
     """
 
     call_id: bytes
@@ -85,6 +119,12 @@ class Intent(msgspec.Struct, kw_only=True):
     why: str = ""
     waited: int = 0
     hedge: bool = False
+    key: int = 0
+    user: str = ""
+    door: str = ""
+    tags: tuple[str, ...] = ()
+    output_estimate: int = 0
+    held: tuple[Charged, ...] = ()
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -125,13 +165,15 @@ class Made(msgspec.Struct, frozen=True):
     """A thing that belongs to the project (and perhaps the model) that made it, as an answer has shown.
 
     ``name`` is Google's resource name (``files/x``) or a keyed hash (``signature:<16 hex>``). ``model`` is empty
-    where any model of the project may use it. ``expires_at`` is UTC µs, 0 for never.
+    where any model of the project may use it. ``expires_at`` is UTC µs, 0 for never. ``tenant`` says whose it
+    is (a word of the gateway's), empty where nobody's.
     """
 
     name: str
     project: str
     model: str = ""
     expires_at: int = 0
+    tenant: str = ""
 
 
 class Shape(msgspec.Struct, kw_only=True, frozen=True):
@@ -158,6 +200,10 @@ class Record(msgspec.Struct, kw_only=True):
     ``answered`` is the number of the try whose answer the client got, 0 for the last one: the call's project,
     model served and tier served are that one's. ``route`` names the route that planned the call, ``made`` is
     what the answer has shown to belong to a project.
+
+    ``key`` is the virtual key's number, 0 for none; ``door`` is empty for Google's own paths, else what of
+    OpenAI's was asked; ``tags`` are the caller's, normalised. ``charged`` is what the call has spent of each
+    budget, ``kept`` what it must remember of its answer, ``events`` what it has brought about.
     """
 
     call_id: bytes
@@ -184,6 +230,13 @@ class Record(msgspec.Struct, kw_only=True):
     route: str = ""
     answered: int = 0
     made: tuple[Made, ...] = ()
+    key: int = 0
+    user: str = ""
+    door: str = ""
+    tags: tuple[str, ...] = ()
+    charged: tuple[Charged, ...] = ()
+    kept: tuple[Kept, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
 def mint(now: int, chance: bytes) -> bytes:
