@@ -19,8 +19,8 @@ from tests.proof.caller import Answer, Question, play, run
 from tests.proof.windows import Limit, Sent, Use
 
 SPEED: Final = 24.0
-JUDGED_SPEED: Final = 16.0
-"""Where each refusal is judged to the second, a machine's pause must not be taken for ten."""
+JUDGED_SPEED: Final = 8.0
+"""Where each refusal is judged to the second, a machine's pause of a second must not be taken for ten."""
 # Unequal on purpose: the smallest must still be filled to the brim in the busiest minute.
 MODELS: Final = {
     "gemini-3.8-flash": 0.4,

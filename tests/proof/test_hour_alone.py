@@ -24,8 +24,8 @@ from tests.proof.windows import Limit, Sent, served
 def test_of_what_one_model_cannot_take_each_call_is_told_the_right_time(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The hour's busiest twenty minutes on one model of 60 % of their busiest minute, without fallback."""
-    arrivals = azure.span(azure.hour(), 16 * 60, 36 * 60)
+    """The hour's ten busiest minutes on one model of 60 % of the busiest of them, without fallback."""
+    arrivals = azure.span(azure.hour(), 20 * 60, 30 * 60)
     most = azure.peak(arrivals)
     limit = Limit(int(most.calls * 0.6), int(most.tokens * 0.6))
     project = stage.Project("alone", {ALONE: {"rpm": limit.requests, "tpm": limit.tokens}})
@@ -38,7 +38,7 @@ def test_of_what_one_model_cannot_take_each_call_is_told_the_right_time(
         speed=JUDGED_SPEED,
     )
     fit = served([Sent(one.at, one.input) for one in arrivals], limit, PATIENCE)
-    say(request, f"twenty minutes on one model: {played.report()}; a perfect queue serves {fit}")
+    say(request, f"ten minutes on one model: {played.report()}; a perfect queue serves {fit}")
     assert set(played.statuses) == {200, 429}
     assert played.statuses[200] == played.good
     # The margin is kept from every window: with it a minute takes that much longer.
