@@ -10,7 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemgate.config import SETTINGS, ConfigError, Fault, Secret, Settings, load, loopback
+from gemgate.config import (
+    SETTINGS,
+    AccessSettings,
+    BrakesSettings,
+    ConfigError,
+    Fault,
+    Secret,
+    Settings,
+    load,
+    loopback,
+)
+from gemgate.config.fitness import keyless
 from gemgate.config.kinds import Unfit
 
 KEY = "AIzaSyPlantedSecretOfTheTests0123456789"
@@ -62,10 +73,12 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
         "an http": "http://127.0.0.1:9/base/",
         "a whole": "7",
         "a share": "0.25",
+        "a factor": "2.5",
         "the path": str(tmp_path / "some.pem"),
     }
     words = {"upstream.credentials": "client", "record.durability": "power", "record.when_down": "refuse"}
-    words["routing.signatures"] = "refuse"
+    words |= {"routing.signatures": "refuse", "access.share": "owner", "brakes.runaway": "stop"}
+    words["openai.parameters"] = "send"
     env = {
         row.env: words.get(row.key)
         or next(text for start, text in texts.items() if row.kind.expected.startswith(start))
@@ -74,7 +87,7 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     }
     settings = load(None, env, {})
     assert settings.gateway.port == 4242
-    assert settings.gateway.allow_open is True
+    assert settings.console.allow_open is True
     assert settings.gateway.max_body == 3_000_000
     assert settings.gateway.allowed_hosts == ("a.example", "b.example")
     assert settings.gateway.cors_origins == ("https://a.example", "https://b.example:8443")
@@ -84,6 +97,9 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     assert settings.prices.file == tmp_path / "some.pem"
     assert settings.record.durability == "power"
     assert (settings.routing.hedge_allowance, settings.routing.signatures) == (0.25, "refuse")
+    assert settings.access == AccessSettings("owner", 0.25)
+    assert settings.brakes == BrakesSettings("stop", 2.5, 7)
+    assert settings.openai.parameters == "send"
 
 
 def test_two_projects_with_several_keys_from_text_and_files(tmp_path: Path) -> None:
@@ -139,7 +155,13 @@ def test_the_file_in_the_data_folder_is_found_and_its_paths_start_there(tmp_path
         ("[gateway]\nmax_body = '9 horses'\n", {}, "gateway.max_body", "100 MiB"),
         ("[gateway]\ndrain = -1\n", {}, "gateway.drain", "above zero"),
         ("[gateway]\ncors_origins = ['*']\n", {}, "gateway.cors_origins", "every web page"),
-        ("[gateway]\nhost = '0.0.0.0'\n", {}, "gateway.host", "gateway.allow_open = true"),
+        ("[gateway]\nallow_open = false\n", {}, "gateway.allow_open", "gemgate keys create"),
+        ("", {"GEMGATE_GATEWAY_ALLOW_OPEN": "1"}, "GEMGATE_GATEWAY_ALLOW_OPEN", "gemgate keys create"),
+        ("[access]\nshare = 'all'\n", {}, "access.share", "key, owner"),
+        ("[access]\ngrace = 0\n", {}, "access.grace", "above zero"),
+        ("[brakes]\nrunaway = 'kill'\n", {}, "brakes.runaway", "off, warn, stop"),
+        ("[brakes]\nrunaway_factor = 1\n", {}, "brakes.runaway_factor", "10 or 2.5"),
+        ("[openai]\nparameters = 'keep'\n", {}, "openai.parameters", "drop, refuse, send"),
         ("[console]\nhost = '::'\n", {}, "console.host", "console.allow_open = true"),
         ("[gateway]\nport = 9000\n[console]\nport = 9000\n", {}, "console.port", "another number"),
         ("[gateway]\ntls_cert = 'none.pem'\ntls_key = 'x'\n", {}, "gateway.tls_cert", "Correct the path"),
@@ -189,6 +211,43 @@ def test_a_fault_names_its_key_and_its_remedy(
     found = faults(tmp_path, text, env)
     assert key in [fault.key for fault in found]
     assert hint in " ".join(fault.remedy for fault in found if fault.key == key)
+
+
+@pytest.mark.parametrize(
+    ("host", "credentials", "needed"),
+    [
+        ("127.0.0.1", "own", False),
+        ("::1", "own", False),
+        ("0.0.0.0", "own", True),
+        ("gemgate.example.org", "own", True),
+        ("0.0.0.0", "client", False),
+    ],
+)
+def test_a_port_that_others_reach_needs_a_key(
+    tmp_path: Path, host: str, credentials: str, needed: bool
+) -> None:
+    text = f"[gateway]\nhost = '{host}'\n[upstream]\ncredentials = '{credentials}'\n"
+    settings = load(config(tmp_path, text), {}, {"data": tmp_path})
+    assert settings.needs_key is needed
+    fault = keyless(settings)
+    assert (fault is not None) is needed
+    if fault is not None:
+        assert f"gemgate keys create NAME --data {tmp_path}" in fault.remedy
+
+
+def test_the_sections_of_keys_brakes_and_openais_door(tmp_path: Path) -> None:
+    settings = load(None, {}, {"data": tmp_path})
+    assert (settings.access.share, settings.access.grace) == ("key", 86_400.0)
+    assert (settings.brakes.runaway, settings.brakes.runaway_factor, settings.brakes.repeats) == (
+        "warn",
+        10.0,
+        100,
+    )
+    assert settings.openai.parameters == "drop"
+    text = "[access]\nshare = 'owner'\ngrace = '7 d'\n[brakes]\nrunaway_factor = 3\nrepeats = 0\n"
+    settings = load(config(tmp_path, text), {}, {})
+    assert (settings.access.share, settings.access.grace) == ("owner", 7 * 86_400.0)
+    assert (settings.brakes.runaway_factor, settings.brakes.repeats) == (3.0, 0)
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:

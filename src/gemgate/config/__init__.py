@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from gemgate.config.faults import ConfigError, Fault
-from gemgate.config.load import FILE_NAME, find, load, loopback
+from gemgate.config.load import FILE_NAME, find, load
 from gemgate.config.settings import (
     SETTINGS,
+    AccessSettings,
+    BrakesSettings,
     Console,
     Gateway,
+    OpenAISettings,
     PricesSettings,
     Project,
     RecordSettings,
@@ -16,15 +19,19 @@ from gemgate.config.settings import (
     Setting,
     Settings,
     Upstream,
+    loopback,
 )
 
 __all__ = [
     "FILE_NAME",
     "SETTINGS",
+    "AccessSettings",
+    "BrakesSettings",
     "ConfigError",
     "Console",
     "Fault",
     "Gateway",
+    "OpenAISettings",
     "PricesSettings",
     "Project",
     "RecordSettings",

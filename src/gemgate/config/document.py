@@ -25,7 +25,8 @@ def shown(row: Setting) -> str:
         unit = next(((size, name) for size, name in _UNITS if value % size == 0), (1, "B"))
         return f'"{value // unit[0]} {unit[1]}"'
     if isinstance(value, float) and row.kind is SPAN:
-        return f'"{value:g} s"'
+        hours = value > 3600 and value % 3600 == 0
+        return f'"{value / 3600:g} h"' if hours else f'"{value:g} s"'
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, tuple):

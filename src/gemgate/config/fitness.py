@@ -35,6 +35,21 @@ def compare(projects: Sequence[Project], routes: Sequence[Route], catalog: Catal
         _families(project, catalog, report)
 
 
+def keyless(settings: Settings) -> Fault | None:
+    """What is wrong with these settings while no virtual key exists; None when nothing is.
+
+    Others than this machine reach the port then, and nothing would tell who may use it. Whether a key exists is
+    the store's to say.
+    """
+    if not settings.needs_key:
+        return None
+    remedy = (
+        f'Make one with `gemgate keys create NAME --data {settings.data}`, or set gateway.host = "127.0.0.1".'
+    )
+    got = "one that others can reach, and no virtual key exists"
+    return Fault("gateway.host", "an address of this machine alone, or a virtual key", got, remedy)
+
+
 def cautions(settings: Settings, catalog: Catalog) -> list[Caution]:
     """What a look at the models behind routes and limits brings up."""
     found: dict[str, Caution] = {}

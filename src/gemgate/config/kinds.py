@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 _SIZES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
-_SPANS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
+_SPANS = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _WORDS = {
     "true": True,
     "yes": True,
@@ -62,6 +62,12 @@ def _count(value: object) -> int:
 def _share(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise Unfit("Write 5 % as 0.05, without quotes.")
+    return float(value)
+
+
+def _factor(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 < value <= 10**6:
+        raise Unfit("Write it as 10 or 2.5, without quotes.")
     return float(value)
 
 
@@ -162,6 +168,7 @@ TEXT = Kind("text", _text, str)
 PORT = Kind("a TCP port from 0 to 65535 (0 picks a free one)", _port, _number_of)
 COUNT = Kind("a whole number of at least 0", _count, _number_of)
 SHARE = Kind("a share from 0 to 1", _share, _decimal_of)
+FACTOR = Kind("a factor above 1", _factor, _decimal_of)
 DOLLARS = Kind("an amount in dollars above 0", _amount, _decimal_of)
 FLAG = Kind("true or false", _flag, _flag_of)
 SIZE = Kind('a size in bytes or like "100 MiB"', _size, str)

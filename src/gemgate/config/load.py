@@ -6,7 +6,6 @@ the working directory.
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from gemgate.config.fitness import compare
 from gemgate.config.kinds import Unfit
 from gemgate.config.projects import PROJECT, read_projects
 from gemgate.config.routes import read_routes
-from gemgate.config.settings import SECTIONS, SETTINGS, Project, Setting, Settings
+from gemgate.config.settings import SECTIONS, SETTINGS, Project, Setting, Settings, loopback
 from gemgate.core.catalog import Catalog
 from gemgate.core.routes import Route
 
@@ -26,6 +25,11 @@ FILE_NAME = "gemgate.toml"
 
 # Kubernetes and Docker links put such variables into every container beside a service named gemgate.
 _SERVICE_LINK = re.compile(r"GEMGATE(_.*)?_(SERVICE_(HOST|PORT)(_.*)?|PORT_\d+_(TCP|UDP)(_.*)?)|GEMGATE_PORT")
+# Settings that were there once: what to do instead.
+_RETIRED = {
+    "gateway.allow_open": "Remove it: a gateway beyond loopback is open to virtual keys alone. "
+    "Make one with `gemgate keys create NAME`.",
+}
 _ELSEWHERE = {"GEMGATE_CONFIG"} | {field.env for field in PROJECT if field.env}
 
 
@@ -73,16 +77,6 @@ def find(config_file: Path | None, env: Mapping[str, str], overrides: Mapping[st
     return next((path for path in (data / FILE_NAME, Path(FILE_NAME)) if path.exists()), None)
 
 
-def loopback(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def _defaults() -> dict[str, Any]:
     return {row.key: row.default for row in SETTINGS}
 
@@ -110,6 +104,14 @@ def _take(row: Setting, value: object, where: str, values: dict[str, Any], fault
         faults.append(Fault(where, row.kind.expected, kind_of(value), str(remedy)))
 
 
+def _retired(key: str, where: str) -> Fault | None:
+    """The fault of a setting that is no more, None for any other name."""
+    remedy = _RETIRED.get(key)
+    if remedy is None:
+        return None
+    return Fault(where, "a setting that gemgate knows", "one that is no more", remedy)
+
+
 def _take_file(document: dict[str, Any], folder: Path, values: dict[str, Any], faults: list[Fault]) -> None:
     rows = {row.key: row for row in SETTINGS}
     for name, content in document.items():
@@ -124,7 +126,7 @@ def _take_file(document: dict[str, Any], folder: Path, values: dict[str, Any], f
         for key, value in pairs.items():
             row = rows.get(key)
             if row is None:
-                faults.append(unknown(key, [*rows, "project", "route"]))
+                faults.append(_retired(key, key) or unknown(key, [*rows, "project", "route"]))
                 continue
             _take(row, value, key, values, faults)
             if isinstance(values[key], Path) and values[key] != row.default:
@@ -140,7 +142,8 @@ def _take_environment(env: Mapping[str, str], values: dict[str, Any], faults: li
             continue
         row = rows.get(name)
         if row is None:
-            faults.append(unknown(name, [*rows, *sorted(_ELSEWHERE)]))
+            key = name.removeprefix("GEMGATE_").lower().replace("_", ".", 1)
+            faults.append(_retired(key, name) or unknown(name, [*rows, *sorted(_ELSEWHERE)]))
         else:
             _take(row, row.kind.native(text), name, values, faults)
 
@@ -172,14 +175,13 @@ def _check(settings: Settings, faults: list[Fault]) -> None:
                 "console.port", "a port of its own", "the gateway's port", "Give console.port another number."
             )
         )
-    for section, part in (("gateway", gateway), ("console", console)):
-        if not loopback(part.host) and not part.allow_open:
-            remedy = (
-                f'Set {section}.host = "127.0.0.1" and put a proxy with authentication before it, or set '
-                f"{section}.allow_open = true if everyone who can reach this port may use it."
-            )
-            got = "one that others can reach"
-            faults.append(Fault(f"{section}.host", "an address of this machine alone", got, remedy))
+    if not loopback(console.host) and not console.allow_open:
+        remedy = (
+            'Set console.host = "127.0.0.1" and put a proxy with authentication before it, or set '
+            "console.allow_open = true if everyone who can reach this port may use it."
+        )
+        got = "one that others can reach"
+        faults.append(Fault("console.host", "an address of this machine alone", got, remedy))
     if (gateway.tls_cert is None) != (gateway.tls_key is None):
         missing = "gateway.tls_key" if gateway.tls_key is None else "gateway.tls_cert"
         faults.append(Fault(missing, "the other half of the certificate", "nothing", "Set both, or neither."))

@@ -6,12 +6,14 @@ docs/settings.md all come from here. Sizes are bytes, spans are seconds.
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from gemgate.config.kinds import (
     COUNT,
+    FACTOR,
     FLAG,
     NAMES,
     ORIGINS,
@@ -56,6 +58,16 @@ class Secret:
         raise TypeError("a secret is not pickled")
 
 
+def loopback(host: str) -> bool:
+    """Whether an address to listen on can be reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
 def _of(default: object, kind: Kind, sentence: str) -> Any:
     return field(default=default, metadata={"kind": kind, "sentence": sentence})
 
@@ -64,11 +76,12 @@ def _of(default: object, kind: Kind, sentence: str) -> Any:
 class Gateway:
     """The traffic port, and how requests are taken in."""
 
-    host: str = _of("127.0.0.1", TEXT, "Address that the traffic port listens on.")
-    port: int = _of(8080, PORT, "Traffic port; 0 picks a free one.")
-    allow_open: bool = _of(
-        False, FLAG, "Permit a host beyond loopback: whoever reaches the port then spends your Google quota."
+    host: str = _of(
+        "127.0.0.1",
+        TEXT,
+        "Address that the traffic port listens on; one beyond loopback needs a virtual key.",
     )
+    port: int = _of(8080, PORT, "Traffic port; 0 picks a free one.")
     tls_cert: Path | None = _of(None, PATH, "Certificate chain (PEM) to serve TLS with.")  # noqa: RUF009
     tls_key: Path | None = _of(None, PATH, "Private key (PEM) of the certificate.")  # noqa: RUF009
     max_body: int = _of(100 * 2**20, SIZE, "Largest body of a call; media uploads are not limited by it.")
@@ -172,6 +185,53 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """How virtual keys share what they made, and how long a replaced one lives."""
+
+    share: str = _of(
+        "key",
+        choice("key", "owner"),
+        "Who sees the files, caches, batches and interactions that a key made: that key, or all keys of its "
+        "owner.",
+    )
+    grace: float = _of(
+        86_400.0, SPAN, "How long the old secret of a key still works after `gemgate keys rotate`."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BrakesSettings:
+    """What is done about a key that runs away. Budgets and limits are made with `gemgate budgets` and `keys`."""
+
+    runaway: str = _of(
+        "warn",
+        choice("off", "warn", "stop"),
+        "A key that spends far more than is usual for it, or repeats one call again and again: let it, warn, "
+        "or stop the key.",
+    )
+    runaway_factor: float = _of(
+        10.0, FACTOR, "Times its usual spending rate at which a key counts as running away."
+    )
+    repeats: int = _of(
+        100,
+        COUNT,
+        "The same call of one key more often than this in a minute counts as running away; 0: never.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAISettings:
+    """OpenAI's door."""
+
+    parameters: str = _of(
+        "drop",
+        choice("drop", "refuse", "send"),
+        "A parameter that Gemini does not have or a model refuses: drop it and say so in x-gemgate-dropped, "
+        "refuse the call, or send what can be sent.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """A Google project: it owns quota, and one or more keys.
 
@@ -199,6 +259,9 @@ class Settings:
     record: RecordSettings = RecordSettings()
     prices: PricesSettings = PricesSettings()
     routing: Routing = Routing()
+    access: AccessSettings = AccessSettings()
+    brakes: BrakesSettings = BrakesSettings()
+    openai: OpenAISettings = OpenAISettings()
     routes: tuple[Route, ...] = ()
     demo: bool = False
     source: Path | None = None
@@ -212,6 +275,14 @@ class Settings:
     def simulated(self) -> bool:
         """Whether calls go to the simulator: asked for, or no key of ours and none of the clients' to use."""
         return self.demo or (self.upstream.credentials == "own" and not self.projects)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether clients need a virtual key even while none exists: others than this machine reach the port.
+
+        Where each client's own Google key is passed through, that key is its authority.
+        """
+        return self.upstream.credentials == "own" and not loopback(self.gateway.host)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +311,9 @@ SECTIONS: dict[str, type[Any]] = {
     "console": Console,
     "upstream": Upstream,
     "routing": Routing,
+    "access": AccessSettings,
+    "brakes": BrakesSettings,
+    "openai": OpenAISettings,
     "record": RecordSettings,
     "prices": PricesSettings,
 }
