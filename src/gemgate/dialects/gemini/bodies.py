@@ -50,6 +50,8 @@ class Config(msgspec.Struct, gc=False):
 
     maxOutputTokens: int | None = None
     max_output_tokens: int | None = None
+    candidateCount: int | None = None
+    candidate_count: int | None = None
     responseMimeType: str = ""
     response_mime_type: str = ""
     responseSchema: msgspec.Raw = ABSENT
@@ -96,6 +98,7 @@ class Generate(msgspec.Struct, gc=False):
     service_tier: str = ""
     continuationToken: str = ""
     continuation_token: str = ""
+    labels: msgspec.Raw = ABSENT
     generateContentRequest: Generate | None = None
     generate_content_request: Generate | None = None
 
@@ -168,6 +171,8 @@ class Chat(msgspec.Struct, gc=False):
     frequency_penalty: float | str | None = None
     extra_body: Extra | None = None
     google: Google | None = None
+    n: int | None = None
+    user: msgspec.Raw = ABSENT
 
 
 class Named(msgspec.Struct, gc=False):
@@ -190,3 +195,5 @@ named = msgspec.json.Decoder(Named)
 kind = msgspec.json.Decoder(Kind)
 fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 rows = msgspec.json.Decoder(list[msgspec.Raw])
+labels = msgspec.json.Decoder(dict[str, str])
+text = msgspec.json.Decoder(str)

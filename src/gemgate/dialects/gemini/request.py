@@ -30,6 +30,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     an earlier answer goes on, both in the form of ``signatures.plain``; ``previous`` is the interaction that
     this one follows (``interactions/x``). ``penalties``: a presence or frequency penalty is set, which many
     models refuse. ``media`` are the kinds of media in it: ``image``, ``audio``, ``video``, ``document``.
+    ``candidates`` is how many answers are asked for at once. ``labels`` and ``user`` say on whose account the call
+    is made, each label as ``name:value``.
     """
 
     model: str = ""
@@ -43,6 +45,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     previous: str = ""
     penalties: bool = False
     media: tuple[str, ...] = ()
+    candidates: int = 1
+    labels: tuple[str, ...] = ()
+    user: str = ""
 
 
 _BYTES_PER_TOKEN = 4
@@ -152,7 +157,24 @@ def _read_generate(match: Match, query: Mapping[str, str], body: bytes) -> Asked
         continuation=signatures.plain(token) if token else b"",
         penalties=config is not None and _penalised(config),
         media=weigh.kinds,
+        candidates=(config.candidateCount or config.candidate_count or 1) if config else 1,
+        labels=_labels(seen.labels) if bytes(seen.labels) else (),
     )
+
+
+def _labels(raw: msgspec.Raw) -> tuple[str, ...]:
+    """Labels as ``name:value``; what is no map of texts is for Google to judge."""
+    try:
+        return tuple(f"{name}:{value}" if value else name for name, value in bodies.labels.decode(raw).items())
+    except msgspec.DecodeError:
+        return ()
+
+
+def _user(raw: msgspec.Raw) -> str:
+    try:
+        return bodies.text.decode(raw)
+    except msgspec.DecodeError:
+        return ""
 
 
 def _gather(seen: bodies.Generate, weigh: media.Weigh) -> tuple[str, ...]:
@@ -307,6 +329,8 @@ def _read_chat(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
         signatures=signatures.kept(signed),
         penalties=_penalised(seen),
         media=found.kinds,
+        candidates=seen.n or 1,
+        user=_user(seen.user) if bytes(seen.user) else "",
     )
 
 
