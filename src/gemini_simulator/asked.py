@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from gemini_simulator import catalog, messages, quota, signatures, tokens
+from gemini_simulator import catalog, logprobs, messages, quota, signatures, tokens
 from gemini_simulator.catalog import Model
 from gemini_simulator.http import ApiError
 from gemini_simulator.journal import note, note_name
@@ -174,7 +174,10 @@ def _check_contents(contents: list[dict[str, Any]]) -> None:
 
 
 def _check_calls(contents: list[dict[str, Any]]) -> None:
-    """A turn of function calls must be answered at once by as many responses."""
+    """A turn of function calls must be answered at once by as many responses.
+
+    A response that has an id must have that of one of the calls: not seen refused, but Google says to send it back.
+    """
     for content, after in pairwise(contents):
         calls = sum("functionCall" in part for part in content["parts"])
         if calls and content.get("role") == "model":
@@ -185,11 +188,25 @@ def _check_calls(contents: list[dict[str, Any]]) -> None:
                     "Please ensure that the number of function response parts is equal to the number of function "
                     "call parts of the function call turn.",
                 )
+            _check_ids(content, after)
+
+
+def _check_ids(content: dict[str, Any], after: dict[str, Any]) -> None:
+    known = {part["functionCall"].get("id") for part in content["parts"] if "functionCall" in part}
+    if None in known or "" in known:
+        return
+    for part in after["parts"]:
+        found = (part.get("functionResponse") or {}).get("id")
+        if found and found not in known:
+            raise ApiError(
+                400, f"Function response id '{found}' matches no function call of the turn before."
+            )
 
 
 def _check_config(model: Model, config: dict[str, Any]) -> None:
     if model.generation >= 3 and (config.get("presencePenalty") or config.get("frequencyPenalty")):
         raise ApiError(400, "Penalty is not enabled for this model")
+    logprobs.check(config)
     if not 1 <= config.get("candidateCount", 1) <= 8:
         raise ApiError(400, "Only candidate counts from 1 to 8 are supported.")
     if config.get("maxOutputTokens", 1) <= 0:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
-from gemini_simulator import money, quota, tokens
+from gemini_simulator import logprobs, money, quota, tokens
 from gemini_simulator.asked import DOOR, Asked, Door, ask
 from gemini_simulator.plan import Plan, Run, decide
 from gemini_simulator.world import Project, World
@@ -137,7 +137,7 @@ def steps(asked: Asked, plan: Plan) -> list[tuple[dict[str, Any], str, int]]:
     made: list[tuple[dict[str, Any], str, int]] = []
     if plan.summary:
         made.append((_parts({"text": plan.summary, "thought": True}), "TEXT", 0))
-    signature = plan.signature
+    signature, likely = plan.signature, bool(asked.config.get("responseLogprobs"))
     for run in plan.runs:
         if run.part:
             part = dict(run.part)
@@ -149,6 +149,9 @@ def steps(asked: Asked, plan: Plan) -> list[tuple[dict[str, Any], str, int]]:
         for at in range(0, len(run.pieces), size):
             some = run.pieces[at : at + size]
             made.append((_parts({"text": "".join(some)}), run.modality, len(some)))
+            if likely:
+                told = logprobs.result(asked.config, asked.digest, some, at)
+                made[-1][0].update({"logprobsResult": told, "avgLogprobs": logprobs.average(told)})
     if not any(number for _, _, number in made):
         made.append(({"content": {}}, "TEXT", 0))
     elif signature:
@@ -191,7 +194,11 @@ def merged(chunks: list[Chunk]) -> Chunk:
                 _join(known["content"].setdefault("parts", []), part)
             if "role" in candidate["content"]:
                 known["content"]["role"] = candidate["content"]["role"]
-            known.update({name: item for name, item in candidate.items() if name != "content"})
+            told = {name: item for name, item in candidate.items() if name != "content"}
+            if "logprobsResult" in told and "logprobsResult" in known:
+                told["logprobsResult"] = logprobs.joined(known["logprobsResult"], told["logprobsResult"])
+                told["avgLogprobs"] = logprobs.average(told["logprobsResult"])
+            known.update(told)
         answer.update(chunk)
     if candidates:
         answer["candidates"] = [candidates[index] for index in sorted(candidates)]

@@ -185,6 +185,7 @@ QUOTAS: dict[str, tuple[Refusal, str]] = {
 
 # Everything that is no plain error answer: name -> sentence. ``=N`` and ``=S`` show that it takes a value.
 EFFECTS = {
+    "status": "=N: an error of status N, 400 to 599, in Google's form.",
     "api_key_invalid": "The key is not known (400).",
     "api_key_auth_key_rejected": "The credential is of the wrong kind (401).",
     "mid_stream_bare": "As in-stream-error=1.",
@@ -215,6 +216,7 @@ EFFECTS = {
     "thoughts": "=N: N thinking tokens.",
     "tokens_per_second": "=N: the speed of the answer.",
     "parallel_calls": "=N: N function calls in one answer.",
+    "tool_turns": "=N: function calls come in N turns, one after the other, before the text; 1 without it.",
     "no_call": "Text, though functions are declared.",
     "continue_after": "=N: Gemini 4 hands out a continuation token after N tokens.",
     "finish": "=REASON: the finish reason of the answer.",
@@ -249,7 +251,8 @@ def parse(text: str) -> dict[str, str]:
         if name not in ERRORS and name not in QUOTAS and name not in EFFECTS:
             raise ApiError(400, f"x-simulate: there is no fault named {name.replace('_', '-')!r}.")
         found[name] = value = value.strip()
-        if value and EFFECTS.get(name, "").startswith(("=N:", "=S:")) and not _fits(name, value):
+        numbered = EFFECTS.get(name, "").startswith(("=N:", "=S:"))
+        if numbered and (value or name == "status") and not _fits(name, value):
             raise ApiError(400, f"x-simulate: {name.replace('_', '-')} takes a number, not {value!r}.")
     for long, short, value in ALIASES:
         if long in found:
@@ -259,6 +262,8 @@ def parse(text: str) -> dict[str, str]:
 
 def _fits(name: str, value: str) -> bool:
     """Whether ``value`` is a number from 0 on: a whole one for counts, any for seconds and speeds."""
+    if name == "status":
+        return value.isascii() and value.isdigit() and 400 <= int(value) <= 599
     if not EFFECTS[name].startswith("=S") and name != "tokens_per_second":
         return value.isascii() and value.isdigit()
     try:
@@ -316,6 +321,8 @@ def error(found: dict[str, str], asked: dict[str, str]) -> ApiError | None:
             return ApiError(status, message.format(**asked), rpc, _details(name, message))
         if name in QUOTAS:
             return refusal(QUOTAS[name][0], asked["family"])
+        if name == "status":
+            return ApiError(int(found[name]), f"A simulated error of status {found[name]}.")
     return None
 
 

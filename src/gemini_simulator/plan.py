@@ -213,10 +213,22 @@ def _declared(asked: Asked) -> list[dict[str, Any]]:
         if unknown:
             raise ApiError(400, f"allowed_function_names: {unknown[0]} is not declared.")
         functions = [one for one in functions if one.get("name") in allowed]
-    answered = any("functionResponse" in part for part in asked.body["contents"][-1]["parts"])
-    if mode == "NONE" or {"no_call", "output"} & asked.faults.keys() or (answered and mode != "ANY"):
+    enough = answered_turns(asked) >= int(asked.faults.get("tool_turns") or 1)
+    if mode == "NONE" or {"no_call", "output"} & asked.faults.keys() or (enough and mode != "ANY"):
         return []
     return functions
+
+
+def answered_turns(asked: Asked) -> int:
+    """How many turns of function calls were answered since the user last spoke."""
+    turns = 0
+    for content in reversed(asked.body["contents"]):
+        if content.get("role") == "model":
+            continue
+        if not any("functionResponse" in part for part in content["parts"]):
+            break
+        turns += 1
+    return turns
 
 
 def _calls(asked: Asked, dice: prose.Dice) -> list[Run]:

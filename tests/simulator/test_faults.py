@@ -36,6 +36,18 @@ def test_each_plain_error_has_its_status_and_googles_shape(
     assert stream(upstream.url, prompt(), simulate=name).status == status
 
 
+@pytest.mark.parametrize(("status", "rpc"), [(409, "ABORTED"), (422, "INVALID_ARGUMENT"), (418, "UNKNOWN")])
+def test_any_status_can_be_asked_for(upstream: Simulator, status: int, rpc: str) -> None:
+    answer = generate(upstream.url, prompt(), simulate=f"status={status}")
+    assert (answer.status, answer.error()["code"], answer.error()["status"]) == (status, status, rpc)
+
+
+@pytest.mark.parametrize("value", ["", "=", "=200", "=600", "=teapot"])
+def test_a_status_is_one_of_an_error(upstream: Simulator, value: str) -> None:
+    message = generate(upstream.url, prompt(), simulate=f"status{value}").error()["message"]
+    assert message.startswith("x-simulate: status takes a number")
+
+
 def test_the_openai_layer_wraps_errors_in_an_array(upstream: Simulator) -> None:
     headers = {"authorization": f"Bearer {KEY}", "x-simulate": "openai-429-array"}
     answer = ask(upstream.url, "/v1beta/openai/chat/completions", {}, headers=headers, key="")
