@@ -1,0 +1,1 @@
+"""OpenAI's dialect, translated through Gemini's JSON: requests on the way in, answers on the way out."""
