@@ -34,6 +34,9 @@ DIMENSIONS: Final = (
     "modalities",
     "routes",
     "whys",
+    "doors",
+    "users",
+    "tags",
 )
 
 OPEN_CALLS: Final = (
@@ -57,6 +60,12 @@ OPEN_CALLS: Final = (
     "why_id",
     "waited",
     "hedge",
+    "key_id",
+    "user_id",
+    "door_id",
+    "tags",
+    "output_estimate",
+    "held",
 )
 
 CALLS: Final = (
@@ -104,6 +113,9 @@ CALLS: Final = (
     "request_hash",
     "route_id",
     "answered",
+    "key_id",
+    "user_id",
+    "door_id",
 )
 
 ATTEMPTS: Final = (
@@ -153,6 +165,8 @@ ATTEMPTS: Final = (
 CHARGES: Final = ("attempt_seq", "position", "kind_id", "quantity", "nano")
 DETAILS: Final = ("attempt_seq", "position", "side_id", "modality_id", "tokens")
 PREFIXES: Final = ("call_seq", "size", "hash")
+CALL_TAGS: Final = ("call_seq", "tag_id")
+EVENTS: Final = ("at", "kind", "subject", "sentence")
 
 
 BLOCK: Final = 16
@@ -186,3 +200,6 @@ INSERT_ATTEMPT: Final = Insert("attempts", ATTEMPTS)
 INSERT_CHARGE: Final = Insert("charges", CHARGES)
 INSERT_DETAIL: Final = Insert("details", DETAILS)
 INSERT_PREFIX: Final = Insert("prefixes", PREFIXES)
+# Two names of a full dimension are one tag.
+INSERT_CALL_TAG: Final = Insert("call_tags", CALL_TAGS, ignore="call_seq,tag_id")
+INSERT_EVENT: Final = Insert("events", EVENTS)

@@ -4,7 +4,8 @@ Laws:
 
 - an operation takes a list, runs inside the caller's transaction and may be repeated: a call settles once, by
   its id, however often its record arrives (a replayed spill, a commit whose success was not seen);
-- settling removes what was open of the call, and keeps what it made, in the same transaction;
+- settling removes what was open of the call, keeps what it made and charges what it spent, in the same
+  transaction: budgets are charged once, with the row;
 - sums are made here, from the attempts, so that they cannot differ from them;
 - numbers from outside are held within 63 bits, texts within bounds: no answer of Google's makes a row fail.
 """
@@ -18,11 +19,12 @@ import msgspec
 
 from gemgate.core.call import Attempt, Cost, Intent, Record
 from gemgate.core.usage import Usage
-from gemgate.store import affinity
+from gemgate.store import affinity, events, signatures, spends
 from gemgate.store.columns import (
     BLOCK,
     INSERT_ATTEMPT,
     INSERT_CALL,
+    INSERT_CALL_TAG,
     INSERT_CHARGE,
     INSERT_DETAIL,
     INSERT_OPEN,
@@ -76,7 +78,11 @@ def settle(conn: Connection, records: Sequence[Record]) -> None:
         taken = {seq for (seq,) in conn.execute("SELECT seq FROM calls WHERE seq >= ?", (first,))}
         fresh = [(first + at, record) for at, record in enumerate(records) if first + at in taken]
     _write_attempts(conn, names, fresh)
+    _write_tags(conn, names, fresh)
     affinity.keep(conn, [record for _, record in fresh if record.made])
+    spends.add(conn, [record.charged for _, record in fresh if record.charged])
+    signatures.keep(conn, [kept for _, record in fresh for kept in record.kept])
+    events.add(conn, [event for _, record in fresh for event in record.events])
 
 
 def _close(conn: Connection, call_ids: Sequence[bytes]) -> None:
@@ -108,6 +114,12 @@ def _open_row(names: Names, intent: Intent) -> tuple[Any, ...]:
         names.whys[intent.why],
         intent.waited,
         intent.hedge,
+        intent.key or None,
+        names.users[intent.user],
+        names.doors[intent.door],
+        _encoder.encode(intent.tags) if intent.tags else None,
+        _held(intent.output_estimate),
+        _encoder.encode(intent.held) if intent.held else None,
     )
 
 
@@ -151,6 +163,9 @@ def _call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
         _signed(shape.request_hash),
         names.routes[record.route],
         record.answered,
+        record.key or None,
+        names.users[record.user],
+        names.doors[record.door],
     )
 
 
@@ -235,6 +250,12 @@ def _write_attempts(conn: Connection, names: Names, calls: Sequence[tuple[int, R
         INSERT_DETAIL.rows(conn, details)
     if prefixes:
         INSERT_PREFIX.rows(conn, prefixes)
+
+
+def _write_tags(conn: Connection, names: Names, calls: Sequence[tuple[int, Record]]) -> None:
+    links = [(seq, names.tags[tag]) for seq, record in calls for tag in record.tags]
+    if links:
+        INSERT_CALL_TAG.rows(conn, links)
 
 
 def _attempt_row(names: Names, seq: int, call_seq: int, attempt: Attempt) -> tuple[Any, ...]:

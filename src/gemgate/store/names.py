@@ -130,6 +130,9 @@ class Names:
         self.modalities = tables["modalities"]
         self.routes = tables["routes"]
         self.whys = tables["whys"]
+        self.doors = tables["doors"]
+        self.users = tables["users"]
+        self.tags = tables["tags"]
         self.boots = Boots(conn)
         self.prices: dict[str, int] = {}
         self._all = tuple(tables.values())

@@ -6,6 +6,7 @@ Laws:
   changes their money) and their ``seq`` is commit-ordered: who has seen ``seq`` n has seen all below;
 - a call's sums (tokens, money) are those of its attempts; NULL money is `unpriced`, and makes its sum NULL;
 - a name stands once, in its own small table, and rows carry its integer; NULL stands for the empty name;
+- keys, budgets and what they brought about are in ``store.schema_keys``;
 - times are UTC microseconds since 1970, spans microseconds, money nano-dollars, sizes bytes.
 
 The hot ledger does not import this module (SQLAlchemy costs a third of a second and 28 MB): it writes the
@@ -21,7 +22,6 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Table,
@@ -30,46 +30,11 @@ from sqlalchemy import (
     text,
 )
 
-from gemgate.store.columns import DIMENSIONS, NAME_LENGTH
+from gemgate.store import schema_keys
+from gemgate.store.columns import NAME_LENGTH
+from gemgate.store.tables import Key, big, dimensions, metadata, of, whole
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite gives a rowid key only to INTEGER, the other engines need 64 bits.
-Key = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _dimension(name: str) -> Table:
-    """A table of names: small integers stand for them everywhere else."""
-    return Table(
-        name,
-        metadata,
-        Column("id", Integer, primary_key=True),
-        Column("name", String(NAME_LENGTH), nullable=False, unique=True),
-    )
-
-
-dimensions: dict[str, Table] = {name: _dimension(name) for name in DIMENSIONS}
-
-
-def _of(name: str, dimension: str, *, required: bool = False) -> Column[int]:
-    """A column that holds a dimension's integer."""
-    return Column(name, Integer, ForeignKey(f"{dimension}.id"), nullable=not required)
-
-
-def _int(name: str) -> Column[int]:
-    return Column(name, Integer, nullable=False)
-
-
-def _big(name: str, *, null: bool = False) -> Column[int]:
-    return Column(name, BigInteger, nullable=null)
-
+__all__ = ["dimensions", "metadata", "schema_keys"]
 
 boots = Table(
     "boots",
@@ -79,8 +44,8 @@ boots = Table(
     Column("node", String(NAME_LENGTH), nullable=False),
     Column("pid", Integer, nullable=False),
     Column("version", String(40), nullable=False),
-    _big("started"),
-    _big("ended", null=True),
+    big("started"),
+    big("ended", null=True),
 )
 
 price_books = Table(
@@ -89,7 +54,7 @@ price_books = Table(
     Column("id", Integer, primary_key=True),
     Column("digest", String(64), nullable=False, unique=True),
     Column("name", String(NAME_LENGTH), nullable=False),
-    _big("loaded"),
+    big("loaded"),
 )
 
 prices = Table(
@@ -108,24 +73,31 @@ open_calls = Table(
     Column("call_id", LargeBinary(16), primary_key=True),
     Column("attempt", SmallInteger, primary_key=True, autoincrement=False),
     Column("boot_id", Integer, ForeignKey("boots.id"), nullable=False),
-    _big("received_at"),
-    _big("sent_at"),
-    _of("method_id", "methods"),
-    _of("version_id", "versions"),
-    _of("model_id", "models"),
-    _of("project_id", "projects"),
-    _of("credential_id", "credentials"),
-    _of("client_id", "clients"),
-    _of("streaming_id", "streamings"),
-    _of("tier_id", "tiers"),
-    _big("request_bytes"),
-    _big("input_estimate"),
+    big("received_at"),
+    big("sent_at"),
+    of("method_id", "methods"),
+    of("version_id", "versions"),
+    of("model_id", "models"),
+    of("project_id", "projects"),
+    of("credential_id", "credentials"),
+    of("client_id", "clients"),
+    of("streaming_id", "streamings"),
+    of("tier_id", "tiers"),
+    big("request_bytes"),
+    big("input_estimate"),
     # The finished try as msgpack, once the call has gone on to another: a crash then closes it as it was.
     Column("finished", LargeBinary),
-    _of("route_id", "routes"),
-    _of("why_id", "whys"),
+    of("route_id", "routes"),
+    of("why_id", "whys"),
     Column("waited", BigInteger, nullable=False, server_default="0"),
     Column("hedge", SmallInteger, nullable=False, server_default="0"),
+    Column("key_id", Integer, ForeignKey("virtual_keys.id")),
+    of("user_id", "users"),
+    of("door_id", "doors"),
+    # Names of tags, and what the try holds of budgets (``call.Charged``), as msgpack; NULL for none.
+    Column("tags", LargeBinary),
+    Column("output_estimate", BigInteger, nullable=False, server_default="0"),
+    Column("held", LargeBinary),
     sqlite_with_rowid=False,
 )
 
@@ -135,54 +107,65 @@ calls = Table(
     Column("seq", Key, primary_key=True),
     Column("call_id", LargeBinary(16), nullable=False, unique=True),
     Column("boot_id", Integer, ForeignKey("boots.id"), nullable=False),
-    _big("received_at"),
-    _big("first_byte", null=True),
-    _big("duration"),
-    _big("waited"),
-    _of("method_id", "methods"),
-    _of("version_id", "versions"),
-    _of("model_id", "models"),
-    _of("model_served_id", "models"),
-    _of("project_id", "projects"),
-    _of("client_id", "clients"),
-    _of("outcome_id", "outcomes", required=True),
+    big("received_at"),
+    big("first_byte", null=True),
+    big("duration"),
+    big("waited"),
+    of("method_id", "methods"),
+    of("version_id", "versions"),
+    of("model_id", "models"),
+    of("model_served_id", "models"),
+    of("project_id", "projects"),
+    of("client_id", "clients"),
+    of("outcome_id", "outcomes", required=True),
     Column("status", SmallInteger, nullable=False),
-    _of("reason_id", "reasons"),
-    _of("finish_id", "finish_reasons"),
-    _of("block_id", "block_reasons"),
-    _of("streaming_id", "streamings"),
-    _of("tier_id", "tiers"),
-    _of("tier_served_id", "tiers"),
-    _big("request_bytes"),
-    _big("response_bytes"),
+    of("reason_id", "reasons"),
+    of("finish_id", "finish_reasons"),
+    of("block_id", "block_reasons"),
+    of("streaming_id", "streamings"),
+    of("tier_id", "tiers"),
+    of("tier_served_id", "tiers"),
+    big("request_bytes"),
+    big("response_bytes"),
     Column("attempts", SmallInteger, nullable=False),
-    _big("input"),
-    _big("cached"),
-    _big("output"),
-    _big("thoughts"),
-    _big("tool"),
-    _big("estimated"),
-    _big("list_nano", null=True),
-    _big("billed_nano", null=True),
-    _big("estimated_list_nano", null=True),
-    _big("estimated_billed_nano", null=True),
-    _int("tools"),
-    _int("turns"),
-    _int("media"),
-    _big("max_output", null=True),
-    _of("thinking_id", "thinkings"),
+    big("input"),
+    big("cached"),
+    big("output"),
+    big("thoughts"),
+    big("tool"),
+    big("estimated"),
+    big("list_nano", null=True),
+    big("billed_nano", null=True),
+    big("estimated_list_nano", null=True),
+    big("estimated_billed_nano", null=True),
+    whole("tools"),
+    whole("turns"),
+    whole("media"),
+    big("max_output", null=True),
+    of("thinking_id", "thinkings"),
     Column("json_output", SmallInteger, nullable=False),
     Column("cached_content", SmallInteger, nullable=False),
-    _big("request_hash"),
-    _of("route_id", "routes"),
+    big("request_hash"),
+    of("route_id", "routes"),
     # The number of the try whose answer the client got, 0: the last one.
     Column("answered", SmallInteger, nullable=False, server_default="0"),
+    Column("key_id", Integer, ForeignKey("virtual_keys.id")),
+    of("user_id", "users"),
+    of("door_id", "doors"),
     Index(None, "received_at"),
     Index(None, "model_id", "seq"),
     Index(None, "project_id", "seq"),
     Index(None, "outcome_id", "seq"),
     # Almost all calls end in 200: an index of the others costs next to nothing.
     Index(None, "status", "seq", sqlite_where=text("status <> 200"), postgresql_where=text("status <> 200")),
+    # Calls without a key are not in it, and cost it nothing.
+    Index(
+        None,
+        "key_id",
+        "seq",
+        sqlite_where=text("key_id IS NOT NULL"),
+        postgresql_where=text("key_id IS NOT NULL"),
+    ),
 )
 
 attempts = Table(
@@ -191,42 +174,42 @@ attempts = Table(
     Column("seq", Key, primary_key=True),
     Column("call_seq", Key, ForeignKey("calls.seq"), nullable=False),
     Column("number", SmallInteger, nullable=False),
-    _of("model_id", "models"),
-    _of("project_id", "projects"),
-    _of("credential_id", "credentials"),
-    _big("sent_at"),
-    _big("first_byte", null=True),
-    _big("duration"),
-    _of("verdict_id", "verdicts", required=True),
+    of("model_id", "models"),
+    of("project_id", "projects"),
+    of("credential_id", "credentials"),
+    big("sent_at"),
+    big("first_byte", null=True),
+    big("duration"),
+    of("verdict_id", "verdicts", required=True),
     Column("status", SmallInteger, nullable=False),
-    _of("reason_id", "reasons"),
+    of("reason_id", "reasons"),
     Column("message", Text),
-    _of("quota_id", "quotas"),
-    _big("retry_after"),
-    _of("model_served_id", "models"),
-    _of("tier_served_id", "tiers"),
+    of("quota_id", "quotas"),
+    big("retry_after"),
+    of("model_served_id", "models"),
+    of("tier_served_id", "tiers"),
     Column("response", String(NAME_LENGTH)),
-    _big("request_bytes"),
-    _big("response_bytes"),
+    big("request_bytes"),
+    big("response_bytes"),
     Column("seen", SmallInteger, nullable=False),
     Column("estimated", SmallInteger, nullable=False),
-    _big("input"),
-    _big("cached"),
-    _big("output"),
-    _big("thoughts"),
-    _big("tool"),
-    _int("searches"),
+    big("input"),
+    big("cached"),
+    big("output"),
+    big("thoughts"),
+    big("tool"),
+    whole("searches"),
     Column("grounded", SmallInteger, nullable=False),
-    _int("maps"),
-    _big("input_nano"),
-    _big("cached_nano"),
-    _big("output_nano"),
-    _big("thoughts_nano"),
-    _big("tool_nano"),
-    _big("list_nano", null=True),
-    _big("billed_nano", null=True),
+    whole("maps"),
+    big("input_nano"),
+    big("cached_nano"),
+    big("output_nano"),
+    big("thoughts_nano"),
+    big("tool_nano"),
+    big("list_nano", null=True),
+    big("billed_nano", null=True),
     Column("price_id", Integer, ForeignKey("prices.id")),
-    _of("why_id", "whys"),
+    of("why_id", "whys"),
     Column("waited", BigInteger, nullable=False, server_default="0"),
     Column("hedge", SmallInteger, nullable=False, server_default="0"),
     UniqueConstraint("call_seq", "number"),
@@ -237,9 +220,9 @@ charges = Table(
     metadata,
     Column("attempt_seq", Key, ForeignKey("attempts.seq"), primary_key=True),
     Column("position", SmallInteger, primary_key=True, autoincrement=False),
-    _of("kind_id", "charge_kinds", required=True),
-    _big("quantity"),
-    _big("nano", null=True),
+    of("kind_id", "charge_kinds", required=True),
+    big("quantity"),
+    big("nano", null=True),
     sqlite_with_rowid=False,
 )
 
@@ -248,9 +231,9 @@ details = Table(
     metadata,
     Column("attempt_seq", Key, ForeignKey("attempts.seq"), primary_key=True),
     Column("position", SmallInteger, primary_key=True, autoincrement=False),
-    _of("side_id", "sides", required=True),
-    _of("modality_id", "modalities", required=True),
-    _big("tokens"),
+    of("side_id", "sides", required=True),
+    of("modality_id", "modalities", required=True),
+    big("tokens"),
     sqlite_with_rowid=False,
 )
 
@@ -259,7 +242,16 @@ prefixes = Table(
     metadata,
     Column("call_seq", Key, ForeignKey("calls.seq"), primary_key=True),
     Column("size", Integer, primary_key=True, autoincrement=False),
-    _big("hash"),
+    big("hash"),
+    sqlite_with_rowid=False,
+)
+
+call_tags = Table(
+    "call_tags",
+    metadata,
+    Column("call_seq", Key, ForeignKey("calls.seq"), primary_key=True),
+    Column("tag_id", Integer, ForeignKey("tags.id"), primary_key=True, autoincrement=False),
+    Index(None, "tag_id", "call_seq"),
     sqlite_with_rowid=False,
 )
 
@@ -268,11 +260,13 @@ affinities = Table(
     "affinities",
     metadata,
     Column("name", String(NAME_LENGTH), primary_key=True),
-    _of("project_id", "projects"),
-    _of("model_id", "models"),
-    _big("made_at"),
+    of("project_id", "projects"),
+    of("model_id", "models"),
+    big("made_at"),
     # 0: never. The sweep goes by this index.
     Column("expires_at", BigInteger, nullable=False, index=True),
+    # Whose it is among the callers, NULL for nobody's.
+    Column("tenant", String(NAME_LENGTH)),
     sqlite_with_rowid=False,
 )
 
@@ -284,14 +278,14 @@ quota_windows = Table(
     Column("project", String(NAME_LENGTH), primary_key=True),
     Column("family", String(NAME_LENGTH), primary_key=True),
     Column("window", String(8), primary_key=True),
-    _big("limit", null=True),
+    big("limit", null=True),
     Column("source", String(16), nullable=False),
-    _big("used"),
-    _big("closed_until"),
+    big("used"),
+    big("closed_until"),
     Column("reason", String(NAME_LENGTH), nullable=False),
-    _big("room_at"),
-    _big("since"),
-    _big("as_of"),
+    big("room_at"),
+    big("since"),
+    big("as_of"),
     sqlite_with_rowid=False,
 )
 
@@ -303,10 +297,10 @@ breakers = Table(
     Column("state", String(16), nullable=False),
     Column("reason", String(NAME_LENGTH), nullable=False),
     Column("message", Text, nullable=False),
-    _big("opened_at"),
-    _big("until"),
-    _int("failures"),
-    _big("as_of"),
+    big("opened_at"),
+    big("until"),
+    whole("failures"),
+    big("as_of"),
     sqlite_with_rowid=False,
 )
 
@@ -315,14 +309,14 @@ breaker_changes = Table(
     "breaker_changes",
     metadata,
     Column("seq", Key, primary_key=True),
-    _big("at"),
+    big("at"),
     Column("scope", String(16), nullable=False),
     Column("name", String(2 * NAME_LENGTH + 1), nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(NAME_LENGTH), nullable=False),
     Column("message", Text, nullable=False),
-    _big("until"),
-    _int("failures"),
+    big("until"),
+    whole("failures"),
     Index(None, "at"),
     Index(None, "scope", "name", "seq"),
 )
@@ -332,7 +326,7 @@ gateway_states = Table(
     "gateway_states",
     metadata,
     Column("boot_id", Integer, ForeignKey("boots.id"), primary_key=True, autoincrement=False),
-    _big("as_of"),
+    big("as_of"),
     Column("body", Text, nullable=False),
 )
 
@@ -343,10 +337,10 @@ use_slots = Table(
     Column("slot", BigInteger, primary_key=True, autoincrement=False),
     Column("project_id", Integer, ForeignKey("projects.id"), primary_key=True, autoincrement=False),
     Column("model_id", Integer, ForeignKey("models.id"), primary_key=True, autoincrement=False),
-    _big("requests"),
-    _big("tokens"),
+    big("requests"),
+    big("tokens"),
     # The lowest of these tries' seq.
-    _big("first_seq"),
+    big("first_seq"),
     sqlite_with_rowid=False,
 )
 
@@ -354,6 +348,6 @@ marks = Table(
     "marks",
     metadata,
     Column("name", String(40), primary_key=True),
-    _big("seq"),
+    big("seq"),
     sqlite_with_rowid=False,
 )

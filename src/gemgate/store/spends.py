@@ -1,0 +1,43 @@
+"""What was spent of each budget, by slot: added with the row of the call that spent it.
+
+Laws:
+
+- ``add`` runs in the transaction that inserts the row, for rows that are new only: a record told again adds
+  nothing, a rollback takes both back;
+- sums stay within 63 bits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from gemgate.core.call import Charged
+
+MOST: Final = 2**63 - 1
+# SQLite would make a float of a sum that is too large.
+_ADD: Final = f"""
+INSERT INTO budget_spends(budget_id, slot, spent) VALUES(?, ?, ?)
+ON CONFLICT(budget_id, slot) DO UPDATE SET
+    spent = CASE WHEN spent > {MOST} - excluded.spent THEN {MOST} ELSE spent + excluded.spent END
+"""
+
+
+def add(conn: sqlite3.Connection, charged: Sequence[Iterable[Charged]]) -> None:
+    """Add what calls have spent. Needs the caller's transaction."""
+    if not charged:
+        return
+    sums: dict[tuple[int, int], int] = {}
+    for of_call in charged:
+        for one in of_call:
+            if one.amount > 0:
+                place = (one.budget, one.slot)
+                sums[place] = sums.get(place, 0) + one.amount
+    conn.executemany(_ADD, [(*place, min(amount, MOST)) for place, amount in sums.items()])
+
+
+def since(conn: sqlite3.Connection, slot: int = 0) -> list[Charged]:
+    """What was spent in slots that begin at ``slot`` (UTC µs) or later."""
+    rows = conn.execute("SELECT budget_id, slot, spent FROM budget_spends WHERE slot >= ?", (slot,))
+    return [Charged(*row) for row in rows]
