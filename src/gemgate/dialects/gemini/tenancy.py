@@ -1,0 +1,159 @@
+"""Whose things a call may touch: every method of the inventory, sorted by what it does to the things of tenants.
+
+A tenant is whoever shares one space of things: a virtual key, or all keys of one owner. It goes by a name:
+
+- ``""``: no keys are in force, and nothing is kept apart;
+- ``key:7`` or ``owner:ann``: sees, lists and uses what it has made, and nothing else;
+- ``*`` with or without such a name after it: a key with the right ``shared``; sees everything, and what it makes
+  belongs to the name that follows.
+
+Laws:
+
+- a thing belongs to the tenant whose call has made it; no read and no list ever changes that;
+- what another tenant made, what nobody made (before there were keys, or outside) and what is unknown are alike:
+  for this call they do not exist, and nothing is asked of Google;
+- a method that the table does not name is treated like a path outside the inventory: only a right opens it.
+
+Which methods need a right besides is told by ``core.access.needed``.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from gemgate.dialects.gemini.methods import Match
+
+EVERYTHING = "*"
+
+
+class Sort(enum.StrEnum):
+    """What a method does to things of tenants."""
+
+    OPEN = "open"  # touches none but those that its body names
+    THING = "thing"  # reads, changes, deletes or uses the thing in its path, or what lives inside of it
+    LIST = "list"  # lists things: only the tenant's own are shown
+    MAKER = "maker"  # makes a thing, which becomes the tenant's
+    UNTOLD = "untold"  # nobody can say what it touches: only behind the right ``unknown``
+
+
+# Each line is a collection of methods, then what can be done with it.
+_OPEN = """
+auth_tokens. create
+decisions. create
+dynamic. generateContent streamGenerateContent
+models. list get generateContent streamGenerateContent countTokens embedContent batchEmbedContents predict
+models. generateAnswer generateMessage generateText countMessageTokens countTextTokens embedText batchEmbedText
+openai. chat.completions embeddings models.list models.get images.generations
+. BidiGenerateContent BidiGenerateContentConstrained BidiGenerateMusic
+"""
+_THINGS = """
+agents. get delete
+batches. get delete cancel updateEmbedContentBatch updateGenerateContentBatch
+cachedContents. get patch delete
+corpora. get delete operations.get
+corpora.permissions. create list get patch delete
+credentials. get delete update
+environments. get delete files.get files.upload
+fileSearchStores. get delete importFile operations.get upload.operations.get
+fileSearchStores.documents. list get delete
+files. get delete download
+generatedFiles. operations.get
+interactions. get delete cancel
+media. uploadToFileSearchStore download
+models. operations.get
+openai. videos.get batches.get
+triggers. get delete update executions.create executions.list
+tunedModels. get patch delete generateContent streamGenerateContent generateText transferOwnership
+tunedModels. operations.list operations.get
+tunedModels.permissions. create list get patch delete
+voices. get delete
+webhooks. get delete update ping rotateSigningSecret
+"""
+_LISTS = """
+agents. list
+batches. list
+cachedContents. list
+corpora. list
+credentials. list
+environments. list
+fileSearchStores. list
+files. list
+generatedFiles. list
+models. operations.list
+triggers. list
+tunedModels. list
+voices. list
+webhooks. list
+"""
+_MAKERS = """
+agents. create
+cachedContents. create
+corpora. create
+credentials. create
+environments. create
+fileSearchStores. create
+files. register
+interactions. create
+media. upload
+models. batchGenerateContent asyncBatchEmbedContent predictLongRunning
+openai. videos.create batches.create
+triggers. create
+tunedModels. create batchGenerateContent asyncBatchEmbedContent
+voices. create
+webhooks. create
+"""
+
+
+def _table() -> dict[str, Sort]:
+    table = {"unknown": Sort.UNTOLD}
+    for text, sort in ((_OPEN, Sort.OPEN), (_THINGS, Sort.THING), (_LISTS, Sort.LIST), (_MAKERS, Sort.MAKER)):
+        for row in text.strip().split("\n"):
+            head, *words = row.split()
+            table |= {(head + word).removeprefix("."): sort for word in words}
+    return table
+
+
+SORTS = _table()
+"""The sort of every method id of the inventory, and of ``unknown``."""
+# Bodies of media pass through unread, whatever their size. They name nothing.
+_MEDIA = frozenset({"media.upload", "media.uploadToFileSearchStore", "environments.files.upload"})
+
+
+def sort(match: Match | None) -> Sort:
+    """The sort of the method that was matched; None is a path outside the inventory."""
+    return Sort.UNTOLD if match is None else SORTS.get(match.method, Sort.UNTOLD)
+
+
+def reads(match: Match) -> bool:
+    """Whether the body of this method must be read before it goes to Google on a tenant's behalf."""
+    return match.method not in _MEDIA
+
+
+def deletes(match: Match) -> bool:
+    """Whether a good answer means that the thing in the path is gone, with all that lives inside of it."""
+    return match.method.endswith(".delete") and match.resource.count("/") == 1
+
+
+def space(key: int, owner: str, share: str, *, everything: bool) -> str:
+    """The name of the tenant that a key acts for.
+
+    ``share`` is the setting ``access.share`` (``key`` or ``owner``; a key without an owner stands alone), and
+    ``everything`` whether the key has the right ``shared``.
+    """
+    own = f"owner:{owner}" if share == "owner" and owner else f"key:{key}"
+    return EVERYTHING + own if everything else own
+
+
+def bound(tenant: str) -> bool:
+    """Whether things are kept apart for this tenant at all."""
+    return bool(tenant) and not tenant.startswith(EVERYTHING)
+
+
+def maker(tenant: str) -> str:
+    """To whom belongs what this tenant makes; empty for nobody."""
+    return tenant.removeprefix(EVERYTHING)
+
+
+def sees(tenant: str, owner: str) -> bool:
+    """Whether a tenant may see and use what belongs to ``owner`` (empty: to nobody)."""
+    return not bound(tenant) or tenant == owner
