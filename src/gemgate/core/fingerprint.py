@@ -49,6 +49,11 @@ def prefix_hashes(secret: bytes, body: bytes | memoryview) -> tuple[int, ...]:
     return tuple(hashes)
 
 
+def name(secret: bytes, text: bytes) -> str:
+    """A name of 32 hexadecimal digits for a text that may not be kept, without chance of meeting another's."""
+    return hashlib.blake2b(text, digest_size=16, key=secret[:64]).hexdigest()
+
+
 def credential(secret: bytes, key: str) -> str:
     """A short name for a credential (``key:0f3a…``) that cannot be turned back into it; empty for none."""
     if not key:

@@ -66,6 +66,8 @@ async def _prepared(trial: Trial, ticket: Ticket, desk: Desk) -> Wire:
     try:
         wire, trial.credential = wiring.wire(trial.target, ticket, desk)
         trial.request_bytes = wire.length or 0
+        if ticket.entry is not None:
+            trial.held = desk.brakes.more(ticket, trial)
         if ticket.asked is None and wire.body is not None and not isinstance(wire.body, bytes):
             wire.body = _lively(wire.body, ticket.vigil)
         ticket.trials.append(trial)
@@ -120,9 +122,15 @@ def _intent(trial: Trial, ticket: Ticket, boot: bytes) -> Intent:
         streaming=ticket.streaming,
         request_bytes=trial.request_bytes,
         input_estimate=asked.input_estimate if asked else 0,
+        output_estimate=trial.output_estimate,
         tier=asked.tier if asked else "",
         route=ticket.route,
         why=trial.why,
         waited=trial.waited,
         hedge=trial.hedge,
+        key=ticket.key.id if ticket.key is not None else 0,
+        user=ticket.user,
+        door=ticket.door.name,
+        tags=ticket.tags,
+        held=trial.held,
     )

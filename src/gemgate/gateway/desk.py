@@ -6,10 +6,13 @@ import asyncio
 import random
 from dataclasses import dataclass, field
 
+from gemgate.core.access import Keys
 from gemgate.core.call import mint
 from gemgate.gateway.affinity import Affinity
 from gemgate.gateway.board import Board
+from gemgate.gateway.brakes import Brakes
 from gemgate.gateway.clock import Clock
+from gemgate.gateway.signatures import Signatures
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.waiting import Waiting
 from gemgate.gateway.watch import Watch
@@ -23,7 +26,8 @@ class Desk:
 
     ``secret`` keys the hashes of this installation; ``boot`` names this process in the record;
     ``board`` is the state of quota and health, ``waiting`` where calls wait for room, ``affinity`` what belongs
-    to which project; ``tidied`` is set once what earlier processes left open has been closed.
+    to which project, ``signatures`` what clients of OpenAI's API do not send back; ``keys`` are the virtual keys in
+    force (None while they could not be read) and ``brakes`` their budgets and limits, both as of ``revision``; ``tidied`` is set once what earlier processes left open has been closed.
     """
 
     snapshot: Snapshot
@@ -35,6 +39,10 @@ class Desk:
     board: Board
     waiting: Waiting
     affinity: Affinity
+    signatures: Signatures
+    brakes: Brakes
+    keys: Keys | None = None
+    revision: int = -1
     watch: Watch = field(default_factory=Watch)
     tidied: asyncio.Event = field(default_factory=asyncio.Event)
     under_way: int = 0

@@ -30,6 +30,7 @@ class Exchange:
     __slots__ = (
         "_receive",
         "_send",
+        "client",
         "client_key",
         "completed",
         "fields",
@@ -58,6 +59,7 @@ class Exchange:
         self.headers: Headers = scope["headers"]
         self.fields: dict[bytes, bytes] = dict(self.headers)
         self.query, self.client_key = scrub(scope["query_string"])
+        self.client: str = (scope.get("client") or ("", 0))[0]  # the client's address
         self.status = 0  # what the client was told, once the head has left
         self.started = False
         self.completed = False
@@ -65,6 +67,10 @@ class Exchange:
         self.received = 0
         self.sent = 0
         self.first_byte_at = 0
+
+    def become(self, verb: str, raw_path: str, query: str) -> None:
+        """Go on as another request: what came at OpenAI's door goes to Google as a call of Google's."""
+        self.verb, self.raw_path, self.query = verb, raw_path, query
 
     def header(self, name: bytes) -> str:
         """A request header's value, empty when absent."""

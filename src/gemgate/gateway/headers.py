@@ -15,6 +15,8 @@ from urllib.parse import unquote_plus
 
 Headers = list[tuple[bytes, bytes]]
 
+JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
+
 HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -97,6 +99,18 @@ def upward(headers: Headers, identity: bool, pinned: str) -> list[tuple[str, str
     elif accepts:
         out.append(("accept-encoding", accepts))
     return out
+
+
+def translated(headers: Headers) -> list[tuple[str, str]]:
+    """Headers for Google of a call that came in another dialect: little of what came is about what goes.
+
+    The answer is asked for as it is: it is read here, whatever its client accepts.
+    """
+    out = [(name.decode(), value.decode("latin-1")) for name, value in headers if name in _TRANSLATED]
+    return [*out, ("content-type", "application/json"), ("accept-encoding", "identity")]
+
+
+_TRANSLATED = frozenset({b"user-agent", b"x-server-timeout"})
 
 
 def downward(headers: Headers, base: str, own: str) -> Headers:

@@ -26,7 +26,7 @@ from gemgate.dialects.gemini.methods import Reading
 from gemgate.dialects.gemini.stream import Tap
 from gemgate.dialects.sse import TooLong
 from gemgate.gateway import wiring
-from gemgate.gateway.headers import Headers, downward
+from gemgate.gateway.headers import JSON, Headers, downward
 from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.gateway.watch import Vigil
 from gemgate.upstream.client import Reply
@@ -138,7 +138,7 @@ async def _first_event(reply: Reply, headers: Headers, trial: Trial, ticket: Tic
     if found.ok:
         return Answer(found, reply.status, headers, b"".join(ready) + tap.held)
     body = tap.fault.raw if tap.fault is not None else b""
-    return Answer(uncommitted(found), found.status, wiring.JSON, body)
+    return Answer(uncommitted(found), found.status, JSON, body)
 
 
 def _has_begun(tap: Tap, ticket: Ticket) -> bool:

@@ -11,7 +11,7 @@ from gemgate.core.errors import Refused
 from gemgate.dialects.gemini import errors
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import Exchange
-from gemgate.gateway.wiring import JSON
+from gemgate.gateway.headers import JSON
 
 ConsoleUrl = Callable[[], str]
 OWN = frozenset({"/", "/healthz", "/favicon.ico"})

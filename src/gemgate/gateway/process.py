@@ -29,12 +29,14 @@ from gemgate.config.installation import installation_secret
 from gemgate.config.running import url_of
 from gemgate.core.call import mint
 from gemgate.core.errors import Refused
-from gemgate.gateway import listener, state
+from gemgate.gateway import access, listener, state
 from gemgate.gateway.affinity import Affinity
 from gemgate.gateway.board import Board
+from gemgate.gateway.brakes import Brakes
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.settle import charge
+from gemgate.gateway.signatures import Signatures
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.surface import Surface
 from gemgate.gateway.waiting import Waiting
@@ -95,8 +97,19 @@ async def _desk(snapshot: Snapshot, clock: Clock) -> Desk:
     upstream = HttpUpstream(limits.connect_timeout, limits.max_connections, limits.ca_file)
     board = Board(clock, snapshot)
     secret = installation_secret(settings.data)
-    affinity = Affinity(db, secret)
-    return Desk(snapshot, db, upstream, boot.id, secret, clock, board, Waiting(board), affinity)
+    return Desk(
+        snapshot=snapshot,
+        db=db,
+        upstream=upstream,
+        boot=boot.id,
+        secret=secret,
+        clock=clock,
+        board=board,
+        waiting=Waiting(board),
+        affinity=Affinity(db, secret),
+        signatures=Signatures(db, secret),
+        brakes=Brakes(clock, board),
+    )
 
 
 async def _tidy(desk: Desk) -> None:
@@ -126,8 +139,9 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     sock = listener.bind(settings.gateway.host, settings.gateway.port)
     desk = await _desk(_snapshot(arguments, settings), arguments.clock)
     await state.restore(desk)
+    await access.look(desk)
     desk.watch.start()
-    tidying = [loop.create_task(_tidy(desk)), loop.create_task(state.keep(desk))]
+    tidying = [loop.create_task(work) for work in (_tidy(desk), state.keep(desk), access.follow(desk))]
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(desk.tidied.wait(), PATIENCE)
     server = listener.server(settings, Surface(desk, lambda: url_of(settings.data, "console")))
@@ -142,6 +156,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
             log.error("the changed configuration is not used: %s", error)
             return
         desk.board.reload(desk.snapshot)
+        desk.revision = -1  # limits and budgets are read anew with the settings in force
         tidying.append(loop.create_task(_keep_book(desk)))
 
     loop.add_signal_handler(signal.SIGTERM, stop)

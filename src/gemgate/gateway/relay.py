@@ -13,20 +13,19 @@ from __future__ import annotations
 
 from math import isinf
 
-from gemgate.core.call import Streaming, spell
+from gemgate.core.call import spell
 from gemgate.core.routing import Target
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini import errors, verdict
 from gemgate.dialects.gemini.array import ArrayFeed
-from gemgate.dialects.gemini.methods import Reading
 from gemgate.dialects.gemini.stream import Tap
 from gemgate.dialects.sse import TooLong
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.headers import Headers, retry_after
-from gemgate.gateway.judging import EVENTS, Answer, sober
+from gemgate.gateway.judging import EVENTS, Answer, decoded, sober
 from gemgate.gateway.settle import settle
 from gemgate.gateway.ticket import Ticket, Trial
-from gemgate.gateway.wiring import JSON, media_type
+from gemgate.gateway.wiring import media_type
 from gemgate.upstream.client import TransportFault
 
 MOST_TRIES = 12  # named in a header
@@ -53,8 +52,9 @@ async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
     if not found.ok and (status < 400 or not body):
         # Upstream gave no error of its own to pass on: a page, nothing, half an answer, or no answer at all.
         status = found.status if found.status >= 400 else 502
-        body = said(errors.from_verdict(found), ticket)
-        headers = JSON
+        headers, body = ticket.door.error(errors.from_verdict(found), ticket.call_id, ticket.match)
+    elif ticket.door.translates:
+        headers, body = ticket.door.whole(status, headers, decoded(headers, body))
     ticket.conclude(found, status)
     ticket.response_bytes = len(body)
     await settle(ticket, desk)
@@ -98,16 +98,17 @@ async def _stream(answer: Answer, tap: Tap, ticket: Ticket, desk: Desk) -> None:
     assert reply is not None
     exchange, trial = ticket.exchange, ticket.trial
     assert trial is not None
-    await exchange.start(answer.status, marked(answer.headers, ticket, answer.verdict))
-    if answer.body:
-        await exchange.write(answer.body)
+    door = ticket.door
+    await exchange.start(answer.status, marked(door.head(answer.headers), ticket, answer.verdict))
+    if answer.body and (ready := door.feed(answer.body)):
+        await exchange.write(ready)
     found: Verdict | None = None
     try:
         with ticket.vigil.limit("stall_timeout", ticket.timeouts.stall) as vigil:
             while chunk := await reply.read():
                 trial.response_bytes += len(chunk)
                 ready = tap.feed(chunk)
-                if ready:
+                if ready and (ready := door.feed(ready)):
                     vigil.pause()
                     await exchange.write(ready)
                 if tap.broken:
@@ -128,7 +129,7 @@ async def _stream(answer: Answer, tap: Tap, ticket: Ticket, desk: Desk) -> None:
         found = _cut(
             Verdict(kind=Kind.CUT, status=502, reason="cut", message="A candidate has no finish reason.")
         )
-    tail = tap.held if found.ok else _error_tail(found, tap, ticket)
+    tail = door.end(tap.held) if found.ok else _error_tail(found, tap, ticket)
     ticket.response_bytes = exchange.sent + len(tail)
     ticket.conclude(found, answer.status)
     await settle(ticket, desk)
@@ -152,27 +153,15 @@ def _cut(found: Verdict) -> Verdict:
 def _error_tail(found: Verdict, tap: Tap, ticket: Ticket) -> bytes:
     """The error in the form of this stream: upstream's own object when it sent one, else ours."""
     fault = tap.fault
-    body = said(errors.from_verdict(found), ticket)
+    _, body = ticket.door.error(errors.from_verdict(found), ticket.call_id, ticket.match)
     if fault is not None and fault.raw:
-        body = fault.raw
+        body = ticket.door.wording(found.status, fault.raw)
     return stream_error(ticket, body)
 
 
 def stream_error(ticket: Ticket, body: bytes) -> bytes:
     """An error body as the last event of the call's stream, of which whole events were forwarded so far."""
-    if ticket.streaming is Streaming.ARRAY:
-        return b",\r\n" + body + b"]\n" if ticket.exchange.sent else b"[" + body + b"]\n"
-    if ticket.match is not None and ticket.match.reading is Reading.INTERACTION:
-        return errors.interactions_error(body)
-    return errors.sse_error(body)
-
-
-def said(complaint: errors.Complaint, ticket: Ticket) -> bytes:
-    """An error of ours in the dialect of the call."""
-    call = spell(ticket.call_id)
-    if ticket.match is not None and ticket.match.method.startswith("openai."):
-        return errors.openai_error(complaint, call)
-    return errors.render(complaint, call)
+    return ticket.door.broken(body, ticket.streaming, ticket.match, ticket.exchange.sent)
 
 
 def _detour(ticket: Ticket, trial: Trial | None) -> Headers:
@@ -215,6 +204,7 @@ def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float 
         *headers,
         (b"x-gemgate-call", spell(ticket.call_id).encode()),
         (b"x-gemgate-attempts", str(len(ticket.trials)).encode()),
+        *ticket.marks,
     ]
     trial = ticket.trial
     if trial is not None:

@@ -22,6 +22,7 @@ from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind, Verdict
 from gemgate.dialects.gemini.methods import GENERATING, METHODS, Reading
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.doors import OpenAIDoor
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.ticket import Ticket, Trial
 from gemgate.store import ledger
@@ -56,6 +57,9 @@ def record(ticket: Ticket, desk: Desk) -> Record:
         row = attempt_row(trial, ticket)
         desk.board.settled(trial, ticket, row.usage, row.cost)
         attempts.append(row)
+    charged = desk.brakes.settle(ticket, attempts) if ticket.entry is not None else ()
+    if isinstance(ticket.door, OpenAIDoor) and (fresh := ticket.door.kept):
+        ticket.kept = desk.signatures.keep(_key(ticket), fresh, desk.clock.now())
     meter = winner.meter if winner is not None else None
     if meter is None:
         meter = next((trial.meter for trial in reversed(ticket.trials) if trial.meter is not None), None)
@@ -88,7 +92,19 @@ def record(ticket: Ticket, desk: Desk) -> Record:
         route=ticket.route,
         made=ticket.made,
         answered=winner.number if winner is not None else 0,
+        key=_key(ticket),
+        user=ticket.user,
+        door=ticket.door.name,
+        tags=ticket.tags,
+        charged=charged,
+        kept=ticket.kept,
+        events=ticket.events,
     )
+
+
+def _key(ticket: Ticket) -> int:
+    """The number of the call's virtual key, 0 for none."""
+    return ticket.key.id if ticket.key is not None else 0
 
 
 def _shape(ticket: Ticket, desk: Desk) -> Shape:

@@ -23,17 +23,17 @@ from gemgate.core.pursuit import Terms
 from gemgate.core.routing import Plan
 from gemgate.dialects.gemini import errors, listing, methods, request
 from gemgate.dialects.gemini.methods import Reading
-from gemgate.gateway import pages, wants
-from gemgate.gateway.body import read_whole, too_large
+from gemgate.gateway import access, attribution, doors, pages, wants
+from gemgate.gateway.body import Body, read_whole, too_large
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.doors import OpenAIDoor
 from gemgate.gateway.exchange import ClientGone, Exchange, Message, Receive, Send
 from gemgate.gateway.listed import listed
 from gemgate.gateway.pursue import pursue
-from gemgate.gateway.relay import marked, relay, said, stream_error
+from gemgate.gateway.relay import marked, relay, stream_error
 from gemgate.gateway.settle import settle
 from gemgate.gateway.ticket import Ticket
 from gemgate.gateway.watch import Vigil
-from gemgate.gateway.wiring import JSON
 
 log = logging.getLogger("gemgate.gateway")
 
@@ -88,14 +88,20 @@ class Surface:
     async def serve(self, ticket: Ticket) -> None:
         """The steps of a call that goes well."""
         exchange, desk = ticket.exchange, self.desk
-        ticket.match = match = methods.match(exchange.verb, exchange.raw_path)
+        ticket.door = door = doors.at(exchange, ticket.call_id, ticket.received_at)
+        if not isinstance(door, OpenAIDoor):
+            ticket.match = methods.match(exchange.verb, exchange.raw_path)
         ticket.client = program(exchange.fields.get(b"user-agent", b""))
         ticket.snapshot.guard.check(exchange.fields)
-        # Any other upgrade is an offer (Java offers HTTP/2), and an offer may be passed over.
-        websocket = b"websocket" in exchange.fields.get(b"upgrade", b"").lower()
-        if websocket or (match is not None and match.reading is Reading.LIVE):
-            raise LIVE
-        await self._read(ticket)
+        access.enter(ticket, desk)
+        if isinstance(door, OpenAIDoor):
+            await self._translate(ticket, door)
+        else:
+            _not_live(ticket)
+            access.allow(ticket)
+            await self._read(ticket)
+            attribution.attribute(ticket)
+        match = ticket.match
         if not ticket.snapshot.routed:
             plan, terms = _straight(ticket), ONCE
         else:
@@ -103,11 +109,41 @@ class Surface:
             plan = ticket.snapshot.routes.plan(wanted, desk.board.chance.random())
             terms = wants.terms(ticket, plan)
             wants.follow(plan, ticket)
+        plan = access.within(plan, ticket)
+        if desk.brakes.apply(ticket):
+            await desk.brakes.enter(ticket, plan, terms.patience)
+            terms = wants.rest(terms, ticket)
         if match is not None and len(plan.targets) > 1 and listing.of(match):
             answer = await listed(plan, terms, ticket, desk)
         else:
             answer = await pursue(plan, terms, ticket, desk)
         await relay(answer, ticket, desk)
+
+    async def _translate(self, ticket: Ticket, door: OpenAIDoor) -> None:
+        """Read a request at OpenAI's door, and make it one of Google's."""
+        exchange, desk, settings = ticket.exchange, self.desk, ticket.snapshot.settings
+        if exchange.header(b"content-encoding").lower() not in ("", "identity"):
+            raise _encoded()
+        limits = settings.gateway
+        if exchange.length is not None and exchange.length > limits.max_body:
+            raise too_large(limits.max_body)
+        came = await read_whole(exchange, limits.max_body, limits.spool_above)
+        try:
+            read = door.read(fields(exchange.query), bytes(came.view), settings.openai.parameters)
+        finally:
+            came.close()
+        ticket.vigil.arm()
+        key = ticket.key.id if ticket.key is not None else 0
+        pivot = door.pivot(await desk.signatures.find(key, read.call_ids))
+        ticket.body = Body(pivot.body, len(pivot.body))
+        ticket.whole = True
+        exchange.become(pivot.verb, pivot.path, pivot.query)
+        ticket.match = match = methods.match(pivot.verb, pivot.path)
+        if match is not None and match.inspected:
+            ticket.asked = request.read(match, fields(pivot.query), pivot.body, {})
+        attribution.attribute(ticket, read.user)
+        if read.dropped:
+            ticket.marks.append((b"x-gemgate-dropped", ", ".join(read.dropped).encode("ascii", "replace")))
 
     async def _read(self, ticket: Ticket) -> None:
         """Read the body when the method's body is inspected, or it is small; else leave it to stream through."""
@@ -130,13 +166,13 @@ class Surface:
     async def _refuse(self, ticket: Ticket, refused: Refused) -> None:
         """Record and show what gemgate refuses; inside a stream in the form of the stream."""
         ticket.refuse(refused)
-        body = said(errors.from_refused(refused), ticket)
+        headers, body = ticket.door.error(errors.from_refused(refused), ticket.call_id, ticket.match)
         exchange = ticket.exchange
         ticket.response_bytes = exchange.sent + len(body)
         await self._settle_quietly(ticket)
         if not exchange.started:
             verdict = ticket.trial.verdict if ticket.trial is not None else None
-            await exchange.answer(refused.status, marked(JSON, ticket, verdict, refused.retry_after), body)
+            await exchange.answer(refused.status, marked(headers, ticket, verdict, refused.retry_after), body)
         elif not exchange.completed and ticket.streaming is not Streaming.NONE:
             await exchange.write(stream_error(ticket, body), more=False)
         # else: what was begun has no place for an error; it stays incomplete, which every client notices.
@@ -147,6 +183,15 @@ class Surface:
             await settle(ticket, self.desk)
         except Refused as refused:
             log.error("call %s could not be recorded: %s", spell(ticket.call_id), refused.message)
+
+
+def _not_live(ticket: Ticket) -> None:
+    """Raises Refused for a WebSocket."""
+    match = ticket.match
+    # Any other upgrade is an offer (Java offers HTTP/2), and an offer may be passed over.
+    websocket = b"websocket" in ticket.exchange.fields.get(b"upgrade", b"").lower()
+    if websocket or (match is not None and match.reading is Reading.LIVE):
+        raise _live()
 
 
 def _straight(ticket: Ticket) -> Plan:
@@ -164,12 +209,25 @@ SHUTDOWN = Refused(
     hint="Send the request again once it runs.",
     retry_after=1.0,
 )
-LIVE = Refused(
-    501,
-    "LIVE_NOT_SERVED",
-    "The Live API (WebSocket) is not served by this version of gemgate.",
-    hint="Use generateContent or interactions through the gateway, or connect to Google directly for Live.",
-)
+
+
+# What is raised is made anew: an exception that is raised again keeps the frames of every raising before.
+def _encoded() -> Refused:
+    return Refused(
+        415,
+        "ENCODED_BODY",
+        "The body is compressed, which this path does not read.",
+        hint="Send it without Content-Encoding.",
+    )
+
+
+def _live() -> Refused:
+    return Refused(
+        501,
+        "LIVE_NOT_SERVED",
+        "The Live API (WebSocket) is not served by this version of gemgate.",
+        hint="Use generateContent or interactions through the gateway, or connect to Google directly for Live.",
+    )
 
 
 @lru_cache(maxsize=256)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from time import perf_counter_ns
 
-from gemgate.core.call import Made, Outcome, Streaming
+from gemgate.core.access import Key
+from gemgate.core.call import Charged, Event, Kept, Made, Outcome, Streaming
 from gemgate.core.errors import Refused
 from gemgate.core.meter import Meter
 from gemgate.core.quota import Bucket, Hold
@@ -17,7 +18,9 @@ from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini.methods import Match
 from gemgate.dialects.gemini.request import Asked
 from gemgate.gateway.body import EMPTY, Body
+from gemgate.gateway.doors import GOOGLE, Door
 from gemgate.gateway.exchange import Exchange
+from gemgate.gateway.headers import Headers
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.watch import Vigil
 
@@ -35,7 +38,8 @@ OUTCOMES = {
 class Trial:
     """One try under way. Spans count from ``started`` (nanoseconds of a monotonic clock).
 
-    ``holds`` are what it was charged: in the windows of its project, and in those of its route. ``waited`` is the µs
+    ``holds`` are what it was charged: in the windows of its project, and in those of its route; ``held`` what it may
+    cost of each budget, with ``output_estimate`` tokens of an answer. ``waited`` is the µs
     spent waiting before it, ``kept`` says that its end is on record already, ``metered`` that its tokens belong
     to this call, ``routed`` that quota and health are kept of it. ``why`` is the target's reason, and ``passed`` the
     targets that would have come before it, each with what bars it.
@@ -46,11 +50,13 @@ class Trial:
         "ended",
         "first_byte",
         "hedge",
+        "held",
         "holds",
         "kept",
         "meter",
         "metered",
         "number",
+        "output_estimate",
         "passed",
         "request_bytes",
         "response_bytes",
@@ -74,6 +80,8 @@ class Trial:
         self.waited = 0
         self.hedge = False
         self.holds: tuple[Hold, ...] = ()
+        self.held: tuple[Charged, ...] = ()
+        self.output_estimate = 0
         self.kept = False
         self.metered = True
         self.routed = True
@@ -101,6 +109,10 @@ class Ticket:
     none (infinity: never); ``waited`` the µs spent waiting. ``whole``: its answers
     are read whole, however large. ``route_bucket`` is where its route counts calls, for a
     route with limits of its own.
+
+    ``key`` is the virtual key it came with, ``tenant`` whose things it sees (empty: no keys are in force),
+    ``entry`` what it was let in with and holds of budgets and limits, ``marks`` headers that its answer gets.
+    ``kept`` and ``events`` go on record with its row.
     """
 
     __slots__ = (
@@ -109,9 +121,15 @@ class Ticket:
         "call_id",
         "client",
         "denied",
+        "door",
+        "entry",
+        "events",
         "exchange",
         "hold_back",
+        "kept",
+        "key",
         "made",
+        "marks",
         "match",
         "outcome",
         "reason",
@@ -124,8 +142,11 @@ class Ticket:
         "snapshot",
         "started",
         "status",
+        "tags",
+        "tenant",
         "timeouts",
         "trials",
+        "user",
         "vigil",
         "waited",
         "whole",
@@ -144,6 +165,15 @@ class Ticket:
         self.match: Match | None = None
         self.asked: Asked | None = None
         self.client = ""
+        self.door: Door = GOOGLE
+        self.key: Key | None = None
+        self.tenant = ""
+        self.tags: tuple[str, ...] = ()
+        self.user = ""
+        self.entry: object | None = None
+        self.marks: Headers = []
+        self.kept: tuple[Kept, ...] = ()
+        self.events: tuple[Event, ...] = ()
         self.body: Body = EMPTY
         self.trials: list[Trial] = []
         self.denied: tuple[str, ...] = ()

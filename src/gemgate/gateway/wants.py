@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import inf
 
+import msgspec
+
 from gemgate.core.errors import Refused
 from gemgate.core.pursuit import Terms
 from gemgate.core.quota import Bucket
@@ -78,6 +80,13 @@ def terms(ticket: Ticket, plan: Plan) -> Terms:
         retryable=whole and match is not None and match.retryable,
         seek=plan.seek,
     )
+
+
+def rest(terms: Terms, ticket: Ticket) -> Terms:
+    """The terms after a wait before the first target was looked at: the patience is the call's."""
+    if not ticket.waited:
+        return terms
+    return msgspec.structs.replace(terms, patience=max(0.0, terms.patience - ticket.waited / 1_000_000))
 
 
 def _hedged(ticket: Ticket, plan: Plan) -> bool:

@@ -17,11 +17,9 @@ from gemgate.dialects.sse import Feed
 from gemgate.gateway.body import Body
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import Exchange
-from gemgate.gateway.headers import Headers, upward
+from gemgate.gateway.headers import translated, upward
 from gemgate.gateway.ticket import Ticket
 from gemgate.upstream.client import Reply, Wire
-
-JSON: Headers = [(b"content-type", b"application/json; charset=UTF-8")]
 
 
 def wire(target: Target, ticket: Ticket, desk: Desk) -> tuple[Wire, str]:
@@ -34,7 +32,10 @@ def wire(target: Target, ticket: Ticket, desk: Desk) -> tuple[Wire, str]:
     asked = ticket.asked
     identity = asked is not None and asked.streaming is not Streaming.NONE
     judged = ticket.match is not None and ticket.match.generating
-    headers = upward(exchange.headers, identity, "gzip" if judged else "")
+    if ticket.door.translates:
+        headers = translated(exchange.headers)
+    else:
+        headers = upward(exchange.headers, identity, "gzip" if judged else "")
     name, value, label = _credential(target, ticket, desk)
     if name:
         headers.append((name, value))
@@ -56,7 +57,7 @@ def wire(target: Target, ticket: Ticket, desk: Desk) -> tuple[Wire, str]:
             request.length = len(request.body)
         else:
             _give_body(request, ticket.body)
-    elif exchange.has_body:
+    elif exchange.has_body and not ticket.door.translates:
         request.body = _passed_on(ticket)
         request.length = exchange.length
     return request, label

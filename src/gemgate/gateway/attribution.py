@@ -1,0 +1,49 @@
+"""On whose account a call is made: tags and a user's name, by headers of ours or by what its dialect has for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gemgate.core.errors import Refused
+from gemgate.gateway.ticket import Ticket
+
+MOST_TAGS = 16
+MOST_NAME = 64
+MOST_USER = 200
+
+
+def attribute(ticket: Ticket, user: str = "") -> None:
+    """Put the tags and the user on the ticket. ``user`` is what the dialect's body names. Raises Refused 400."""
+    fields, asked = ticket.exchange.fields, ticket.asked
+    named = fields.get(b"x-gemgate-tags")
+    labels = asked.labels if asked is not None else ()
+    if named is not None or labels:
+        own = named.decode("utf-8", "replace").split(",") if named is not None else []
+        ticket.tags = tags((*ticket.tags, *own, *labels))
+    given = fields.get(b"x-gemgate-user")
+    ticket.user = (
+        given.decode("utf-8", "replace").strip()
+        if given
+        else user or (asked.user if asked is not None else "")
+    )[:MOST_USER]
+
+
+def tags(names: Iterable[str]) -> tuple[str, ...]:
+    """Tags as the record knows them: lower case, without blanks around, each once. Raises Refused 400."""
+    found = dict.fromkeys(" ".join(name.lower().split()) for name in names)
+    found.pop("", None)
+    if len(found) > MOST_TAGS:
+        raise Refused(
+            400,
+            "TOO_MANY_TAGS",
+            f"A call takes {MOST_TAGS} tags, this one has {len(found)}.",
+            hint="Send fewer in x-gemgate-tags, or fewer labels.",
+        )
+    if any(len(name) > MOST_NAME or not name.isprintable() for name in found):
+        raise Refused(
+            400,
+            "BAD_TAG",
+            f"A tag has up to {MOST_NAME} printable characters.",
+            hint="Shorten it, and separate tags by commas.",
+        )
+    return tuple(found)

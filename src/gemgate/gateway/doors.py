@@ -1,0 +1,154 @@
+"""The doors: in whose words a call came in, and in whose its answer and its errors leave.
+
+Laws:
+
+- through Google's own door bytes pass as they are;
+- a call at OpenAI's door becomes one of Google's before it is planned, and its answer is put into OpenAI's words
+  only on the way out: between the two nothing knows of it;
+- what carries an answer's end comes only out of what carried Google's, so that it waits for the row like that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gemgate.core.call import Streaming, spell
+from gemgate.dialects.gemini import errors as google
+from gemgate.dialects.gemini.errors import Complaint
+from gemgate.dialects.gemini.methods import Match, Reading
+from gemgate.dialects.openai import doors, errors, reading
+from gemgate.dialects.openai.pivot import Pivot, Rendering
+from gemgate.dialects.openai.reading import Read, Signature
+from gemgate.gateway.exchange import Exchange
+from gemgate.gateway.headers import JSON, Headers
+
+EVENTS: Headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+# What describes the bytes that Google sent, not ours.
+_BODY_HEADERS = frozenset({b"content-type", b"content-encoding", b"content-length", b"etag"})
+
+
+class GoogleDoor:
+    """Google's own API, and Google's own OpenAI layer: bytes pass."""
+
+    name = ""
+    translates = False
+
+    def error(self, complaint: Complaint, call_id: bytes, match: Match | None) -> tuple[Headers, bytes]:
+        """An error of ours: headers and body."""
+        if match is not None and match.method.startswith("openai."):
+            return JSON, google.openai_error(complaint, spell(call_id))
+        return JSON, google.render(complaint, spell(call_id))
+
+    def wording(self, status: int, body: bytes) -> bytes:
+        """An error body of Google's."""
+        return body
+
+    def broken(self, body: bytes, streaming: Streaming, match: Match | None, sent: int) -> bytes:
+        """An error body as the last event of a stream, of which ``sent`` bytes in whole events have left."""
+        if streaming is Streaming.ARRAY:
+            return b",\r\n" + body + b"]\n" if sent else b"[" + body + b"]\n"
+        if match is not None and match.reading is Reading.INTERACTION:
+            return google.interactions_error(body)
+        return google.sse_error(body)
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+        """A whole answer of Google's, good or bad."""
+        return headers, body
+
+    def head(self, headers: Headers) -> Headers:
+        """The headers of a stream."""
+        return headers
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole events of a good stream."""
+        return data
+
+    def end(self, held: bytes) -> bytes:
+        """The events that end a good stream."""
+        return held
+
+
+class OpenAIDoor:
+    """OpenAI's API, spoken for one call."""
+
+    translates = True
+
+    def __init__(self, door: doors.Door, call_id: bytes, created: int) -> None:
+        self.name = door.name
+        self._door = door
+        self._call_id = call_id
+        self._created = created
+        self._read: Read | None = None
+        self._rendering: Rendering | None = None
+
+    def read(self, query: Mapping[str, str], body: bytes, unsupported: str) -> Read:
+        """What is asked. Raises Refused 404 for a path that is not served, 400 for what cannot be understood."""
+        self._read = reading.read(self._door, query, body, unsupported)
+        return self._read
+
+    def pivot(self, signatures: Mapping[str, Signature]) -> Pivot:
+        """The call as one of Google's."""
+        assert self._read is not None
+        pivot = self._read.pivot(signatures)
+        self._rendering = pivot.rendering(self._call_id, self._read.model, self._created)
+        return pivot
+
+    @property
+    def kept(self) -> tuple[tuple[str, Signature], ...]:
+        """What the answer so far obliges us to put back later, by tool-call id."""
+        return self._rendering.kept if self._rendering is not None else ()
+
+    def error(self, complaint: Complaint, call_id: bytes, match: Match | None) -> tuple[Headers, bytes]:
+        """An error of ours: headers and body. OpenAI's SDKs ask the header whether to try again."""
+        again = b"true" if complaint.retryable else b"false"
+        return [*JSON, (b"x-should-retry", again)], errors.render(complaint, spell(call_id))
+
+    def wording(self, status: int, body: bytes) -> bytes:
+        """An error body of Google's in OpenAI's form."""
+        return errors.from_google(status, body) or body
+
+    def broken(self, body: bytes, streaming: Streaming, match: Match | None, sent: int) -> bytes:
+        """An error body as the last event of a stream."""
+        return errors.responses_error(body) if self.name == doors.RESPONSES else errors.stream_error(body)
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+        """A whole answer of Google's, good or bad, decoded, in OpenAI's words."""
+        kept = [pair for pair in headers if pair[0] not in _BODY_HEADERS]
+        if status >= 400:
+            return [*kept, *JSON], self.wording(status, body)
+        assert self._rendering is not None
+        return [*kept, *JSON], self._rendering.whole(body)
+
+    def head(self, headers: Headers) -> Headers:
+        """The headers of a stream."""
+        return [pair for pair in headers if pair[0] not in _BODY_HEADERS] + EVENTS
+
+    def feed(self, data: bytes) -> bytes:
+        """Whole events of a good stream."""
+        assert self._rendering is not None
+        return self._rendering.feed(data)
+
+    def end(self, held: bytes) -> bytes:
+        """The events that end a good stream."""
+        assert self._rendering is not None
+        return self._rendering.feed(held) + self._rendering.close()
+
+
+Door = GoogleDoor | OpenAIDoor
+GOOGLE = GoogleDoor()
+
+
+def at(exchange: Exchange, call_id: bytes, received_at: int) -> Door:
+    """The door at which a request stands."""
+    found = doors.match(exchange.verb, exchange.raw_path, _bearer_only(exchange))
+    return GOOGLE if found is None else OpenAIDoor(found, call_id, received_at // 1_000_000)
+
+
+def _bearer_only(exchange: Exchange) -> bool:
+    """Whether the one credential is a bearer's, as OpenAI's clients send theirs and Google's do not."""
+    fields = exchange.fields
+    return (
+        b"authorization" in fields
+        and not exchange.client_key
+        and not any(name.startswith(b"x-goog-") for name in fields)
+    )
