@@ -6,6 +6,8 @@ Laws:
   given a name finds its project, also after a crash;
 - the later answer wins: a name seen on another project has moved there. What an older call has to say of it
   (a spill that is moved late) changes nothing;
+- a thing has the tenant that was last said to have made it; who only looks at it (no tenant) changes nothing.
+  A thing that has moved to another project is another thing, and nobody's until somebody is said to have made it;
 - a name that no column holds as it is (too long, not printable) stands as the hash of its bytes.
 """
 
@@ -19,18 +21,25 @@ from typing import Final
 from gemgate.core.call import Record
 from gemgate.store.columns import NAME_LENGTH
 from gemgate.store.connection import Connection
-from gemgate.store.names import OTHER
+from gemgate.store.names import OTHER, clean
 
 _KEEP: Final = """
-INSERT INTO affinities(name, project_id, model_id, made_at, expires_at) VALUES(?, ?, ?, ?, ?)
+INSERT INTO affinities(name, project_id, model_id, made_at, expires_at, tenant) VALUES(?, ?, ?, ?, ?, ?)
 ON CONFLICT(name) DO UPDATE SET
     model_id = CASE WHEN project_id = excluded.project_id THEN ifnull(excluded.model_id, model_id)
                     ELSE excluded.model_id END,
+    tenant = CASE WHEN project_id = excluded.project_id THEN ifnull(excluded.tenant, tenant)
+                  ELSE excluded.tenant END,
     project_id = excluded.project_id, made_at = excluded.made_at, expires_at = excluded.expires_at
 WHERE excluded.made_at >= made_at
 """
+# The maker's own word came late: whoever looked at the thing meanwhile did not know whose it is.
+_OWN: Final = """
+UPDATE affinities SET tenant = ?
+WHERE name = ? AND project_id IS ? AND tenant IS NULL AND made_at > ?
+"""
 _FIND: Final = """
-SELECT a.name, ifnull(p.name, ''), ifnull(m.name, '') FROM affinities AS a
+SELECT a.name, ifnull(p.name, ''), ifnull(m.name, ''), ifnull(a.tenant, '') FROM affinities AS a
 LEFT JOIN projects AS p ON p.id = a.project_id
 LEFT JOIN models AS m ON m.id = a.model_id
 WHERE a.name IN ({})
@@ -48,24 +57,28 @@ def keep(conn: Connection, records: Sequence[Record]) -> None:
             names.models[made.model],
             record.received_at + record.duration,
             made.expires_at,
+            clean(made.tenant) or None,
         )
         for record in records
         for made in record.made
     ]
     if rows:
         conn.executemany(_KEEP, rows)
+        owned = [(tenant, name, project, at) for name, project, _, at, _, tenant in rows if tenant]
+        if owned:
+            conn.executemany(_OWN, owned)
 
 
-def find(conn: sqlite3.Connection, names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """The project and the model (empty where any will do) of each name that is known; others are left out."""
+def find(conn: sqlite3.Connection, names: Iterable[str]) -> dict[str, tuple[str, str, str]]:
+    """The project, the model (empty where any will do) and the tenant (empty for nobody's) of each known name."""
     asked = {_spelled(name): name for name in names}
-    found: dict[str, tuple[str, str]] = {}
+    found: dict[str, tuple[str, str, str]] = {}
     keys = list(asked)
     for place in range(0, len(keys), _MOST):
         some = keys[place : place + _MOST]
-        for name, project, model in conn.execute(_FIND.format(",".join("?" * len(some))), some):
+        for name, project, model, tenant in conn.execute(_FIND.format(",".join("?" * len(some))), some):
             if project != OTHER:  # the dimension was full: nobody knows which it was
-                found[asked[name]] = (project, "" if model == OTHER else model)
+                found[asked[name]] = (project, "" if model == OTHER else model, tenant)
     return found
 
 

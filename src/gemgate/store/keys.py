@@ -30,7 +30,7 @@ _FIELDS: Final = (
 _CHANGEABLE: Final = frozenset(_FIELDS) - {"id", "name", "created_at"}
 _SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM virtual_keys"  # noqa: S608 - our own names
 _INSERT: Final = (
-    f"INSERT INTO virtual_keys({', '.join(_FIELDS[1:])}) VALUES({', '.join('?' * len(_FIELDS[1:]))})"  # noqa: S608
+    f"INSERT INTO virtual_keys({', '.join(_FIELDS[1:])}) VALUES({', '.join('?' * len(_FIELDS[1:]))})"
     " ON CONFLICT(name) DO NOTHING RETURNING id"
 )
 # Budgets name keys, so a key keeps its name.

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from gemgate.core.health import Change, State
 from gemgate.core.quota import Window
-from gemgate.store import affinity
+from gemgate.store import affinity, budgets, signatures
 from gemgate.store.columns import NAME_LENGTH
 from gemgate.store.connection import Connection
 from gemgate.store.names import clean
@@ -27,7 +27,7 @@ __all__ = ["Spent", "Told", "breakers", "changed", "changes", "days", "keep", "s
 _MESSAGE: Final = 1_000
 _BREAKER: Final = 2 * NAME_LENGTH + 1  # model@project
 _DAY: Final = 86_400_000_000
-_SWEPT: Final = 200  # affinities a snapshot; a day of them takes 17 million
+_SWEPT: Final = 200  # of each kind a snapshot; a day of them takes 17 million
 # `limit` and `window` are words of SQL.
 _WINDOWS: Final = 'project, family, "window", "limit", source, used, closed_until, reason, room_at, since'
 _KEEP_WINDOW: Final = f"""
@@ -78,6 +78,8 @@ def keep(
     )
     conn.execute("DELETE FROM gateway_states WHERE as_of < ?", (now - _DAY,))
     affinity.sweep(conn, now, _SWEPT)
+    signatures.sweep(conn, now, _SWEPT)
+    budgets.sweep(conn, now, _SWEPT)
     advance(conn, now)
 
 

@@ -14,7 +14,8 @@ from gemgate.core.usage import Detail
 class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     """One call. Names stand as text, ``""`` where none; money in nano-dollars, None is unpriced; times in µs.
 
-    ``answered`` is the number of the try whose answer the client got, 0 for the last one.
+    ``answered`` is the number of the try whose answer the client got, 0 for the last one. ``key`` is the virtual
+    key's name, ``door`` empty for Google's own paths.
     """
 
     seq: int
@@ -59,6 +60,10 @@ class CallRow(msgspec.Struct, frozen=True, kw_only=True):
     cached_content: bool
     route: str
     answered: int
+    key: str
+    user: str
+    door: str
+    tags: tuple[str, ...]
 
 
 class ChargeRow(msgspec.Struct, frozen=True):
@@ -116,13 +121,20 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which calls: by model asked for, project, outcome, HTTP status, and received at or after ``since`` (µs)."""
+    """Which calls: by model asked for, project, outcome, HTTP status, key, tag, and received since (µs) or later.
+
+    ``user`` and ``door`` have no index: they narrow what the others find, or the newest calls.
+    """
 
     model: str = ""
     project: str = ""
     outcome: str = ""
     status: int = 0
     since: int = 0
+    key: str = ""
+    tag: str = ""
+    user: str = ""
+    door: str = ""
 
 
 # A struct's field, the column's owner and the dimension its name stands in.
@@ -142,6 +154,9 @@ _CALL_NAMES: Final = {
     "tier_served": ("tier_served_id", "tiers"),
     "thinking": ("thinking_id", "thinkings"),
     "route": ("route_id", "routes"),
+    "key": ("key_id", "virtual_keys"),
+    "user": ("user_id", "users"),
+    "door": ("door_id", "doors"),
 }
 _ATTEMPT_NAMES: Final = {
     "model": ("model_id", "models"),
@@ -156,6 +171,11 @@ _ATTEMPT_NAMES: Final = {
     "why": ("why_id", "whys"),
 }
 _TEXTS: Final = ("message", "response")
+# No name holds a control character.
+_TAGS: Final = (
+    "ifnull((SELECT group_concat(n.name, char(31)) FROM call_tags AS l JOIN tags AS n ON n.id = l.tag_id"
+    " WHERE l.call_seq = t.seq), '')"
+)
 
 
 def _select(fields: tuple[str, ...], names: dict[str, tuple[str, str]], table: str) -> str:
@@ -167,6 +187,8 @@ def _select(fields: tuple[str, ...], names: dict[str, tuple[str, str]], table: s
             parts.append(f"ifnull((SELECT name FROM {dimension} WHERE id = t.{column}), '')")  # noqa: S608
         elif field in _TEXTS:
             parts.append(f"ifnull(t.{field}, '')")
+        elif field == "tags":
+            parts.append(_TAGS)
         else:
             parts.append(f"t.{field}")
     return f"SELECT {', '.join(parts)} FROM {table} AS t"  # noqa: S608 - our own names
@@ -246,10 +268,18 @@ def _where(which: Filter) -> tuple[list[str], list[Any]]:
         (which.model, "model_id", "models"),
         (which.project, "project_id", "projects"),
         (which.outcome, "outcome_id", "outcomes"),
+        (which.key, "key_id", "virtual_keys"),
+        (which.user, "user_id", "users"),
+        (which.door, "door_id", "doors"),
     ):
         if name:
             where.append(f"t.{column} = (SELECT id FROM {dimension} WHERE name = ?)")  # noqa: S608
             values.append(name)
+    if which.tag:
+        where.append(
+            "t.seq IN (SELECT call_seq FROM call_tags WHERE tag_id = (SELECT id FROM tags WHERE name = ?))"
+        )
+        values.append(which.tag)
     if which.status:
         # The second half lets SQLite see that the index of all but 200 will do.
         where.append("t.status = ?" if which.status == 200 else "t.status = ? AND t.status <> 200")
@@ -268,5 +298,6 @@ def _calls(conn: sqlite3.Connection, where: list[str], values: list[Any], tail: 
         raw["call_id"] = spell(raw["call_id"])
         raw["json_output"] = bool(raw["json_output"])
         raw["cached_content"] = bool(raw["cached_content"])
+        raw["tags"] = tuple(sorted(raw["tags"].split("\x1f"))) if raw["tags"] else ()
         found.append(CallRow(**raw))
     return found
