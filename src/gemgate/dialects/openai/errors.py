@@ -47,6 +47,7 @@ class _Error(msgspec.Struct):
     code: int | str | None = 0
     message: str = ""
     status: str = ""
+    type: str | None = ""
     details: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -98,10 +99,16 @@ def render(complaint: Complaint, call: str) -> bytes:
 
 
 def from_google(status: int, body: bytes) -> bytes | None:
-    """Google's error, bare or in a one-element array, for an answer of HTTP ``status``; None when it is none."""
+    """Google's error, bare or in a one-element array, for an answer of HTTP ``status``.
+
+    A status below 400 (an error within a stream) gives way to the one that the error itself states. None when the
+    body is no error of Google's: one that has OpenAI's form already is none.
+    """
     error = _google(body)
-    if error is None:
+    if error is None or error.type:
         return None
+    if status < 400:
+        status = error.code if isinstance(error.code, int) and error.code >= 400 else 500
     details: list[_Detail] = []
     try:
         if error.details:

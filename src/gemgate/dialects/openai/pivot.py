@@ -39,8 +39,11 @@ class Signature(msgspec.Struct, frozen=True):
 class Rendering(Protocol):
     """Turns one good answer of Google's into OpenAI's form.
 
-    Raises ``Refused`` (502, UNREADABLE_ANSWER) where Google's JSON cannot be understood.
+    Raises ``Refused`` (502, UNREADABLE_ANSWER) where Google's JSON cannot be understood. ``routes`` are the names
+    of the gateway's own routes that the caller may use; the gateway sets them, and a list of models shows them.
     """
+
+    routes: tuple[str, ...]
 
     @property
     def media(self) -> str:
@@ -81,7 +84,7 @@ class Pivot(msgspec.Struct, frozen=True):
 class Read(Protocol):
     """A request of OpenAI's that was understood.
 
-    ``call_ids`` are the tool calls of its history whose signatures may have been kept; ``dropped`` names the
+    ``call_ids`` are the tool calls of its history, of which something may have been kept; ``dropped`` names the
     parameters that were left out. ``tags`` are none of OpenAI's: empty.
     """
 
@@ -92,7 +95,7 @@ class Read(Protocol):
 
     @property
     def call_ids(self) -> tuple[str, ...]:
-        """Ids of the tool calls whose signatures the request does not bring itself."""
+        """Ids of the tool calls in the request's history, each once."""
         ...
 
     @property
@@ -111,7 +114,10 @@ class Read(Protocol):
         ...
 
     def pivot(self, signatures: Mapping[str, Signature]) -> Pivot:
-        """Google's call; ``signatures`` are those that were kept, by tool-call id."""
+        """Google's call; ``signatures`` are those that were kept, by tool-call id.
+
+        Raises ``Refused`` (400) where the result of a tool belongs to no call that anybody knows.
+        """
         ...
 
 
