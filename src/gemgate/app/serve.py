@@ -6,6 +6,7 @@ The order is what makes a warm start quick: what must be known before a child st
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -17,9 +18,11 @@ from gemgate.app import ports
 from gemgate.app.folder import FolderError, taken
 from gemgate.app.plan import CONSOLE, GATEWAY, SIMULATOR, Role, roles
 from gemgate.app.supervisor import Supervisor
-from gemgate.config import Settings
+from gemgate.config import ConfigError, Settings
+from gemgate.config.fitness import keyless
 from gemgate.config.running import read_running
-from gemgate.store import version
+from gemgate.store import keys, version
+from gemgate.store.connection import reader, reading
 
 # The line that names a fault, less the name of the driver's own that SQLAlchemy puts before it. Its other lines
 # (the statement, a link to a manual) help nobody here.
@@ -32,13 +35,15 @@ def serve(read: Callable[[], Settings], parts: Sequence[str], say: Callable[[str
     """Run these parts (``gateway``, ``console``) until told to stop; returns the exit code.
 
     ``read`` loads the settings, again at each reload. Raises ConfigError, FolderError and PortTaken when
-    nothing can start.
+    nothing can start: also where the gateway listens beyond loopback and no virtual key exists.
     """
     settings = read()
     # Files made from here on, by us and by our children, are for this user alone.
     os.umask(0o077)
     with taken(settings.data, parts):
         bring_up_to_date(settings, say)
+        if GATEWAY in parts:
+            require_key(settings)
         simulated = settings.simulated and GATEWAY in parts
         found = roles(settings, parts, ports.pick("127.0.0.1") if simulated else 0)
         _claim(settings, found)
@@ -77,6 +82,23 @@ def bring_up_to_date(settings: Settings, say: Callable[[str], None]) -> None:
             f"{settings.database} could not be made or brought up to date: {why}. "
             "See that the disk has room and that this user may write there, then start again."
         )
+
+
+def require_key(settings: Settings) -> None:
+    """See that a port which others reach asks for a key that exists. Raises ConfigError, FolderError."""
+    fault = keyless(settings)
+    if fault is None:
+        return
+    try:
+        with contextlib.closing(reader(settings.database)) as conn, reading(conn):
+            found, _ = keys.every(conn)
+    except (sqlite3.Error, OSError) as error:
+        raise FolderError(
+            f"{settings.database} cannot be read now ({error}), so nobody knows the virtual keys that a gateway "
+            f"at {settings.gateway.host} needs. Run `gemgate doctor`, then start again."
+        ) from None
+    if not found:
+        raise ConfigError([fault])
 
 
 def last_words(stderr: str) -> str:

@@ -8,7 +8,7 @@ import re
 import click
 
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -90,7 +90,7 @@ class Since(click.ParamType[int]):
         ago = _SPAN.fullmatch(text)
         if ago:
             now = self._now or int(datetime.datetime.now(datetime.UTC).timestamp() * 1e6)
-            return now - int(float(ago[1]) * _SECONDS[ago[2]] * 1e6)
+            return now - int(float(ago[1]) * SECONDS[ago[2]] * 1e6)
         try:
             return int(datetime.datetime.fromisoformat(text).timestamp() * 1e6)
         except (ValueError, OverflowError, OSError):

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# Google's two forms of keys; wherever a name comes from a user's file it may be one, pasted by mistake.
-_KEY = re.compile(r"AIza[\w-]*|AQ\.[\w.-]*")
+# Google's two forms of keys and our own; wherever a name comes from a user's file it may be one, pasted by mistake.
+_KEY = re.compile(r"AIza[\w-]*|AQ\.[\w.-]*|sk-gemgate-\w*")
 
 
 @dataclass(frozen=True, slots=True)
