@@ -9,6 +9,7 @@ from typing import Any
 
 from gemini_simulator.catalog import Model
 from gemini_simulator.http import ApiError
+from gemini_simulator.journal import note
 from gemini_simulator.world import Project, World
 
 ESCAPES = ("skip_thought_signature_validator", "context_engineering_is_the_way_to_go")
@@ -29,16 +30,19 @@ def make(world: World, project: Project, model: Model, about: str) -> str:
 
 def genuine(world: World, project: Project, model: Model, text: str) -> bool:
     """Whether ``text`` is a signature of this project and model, or a documented literal."""
-    if text in ESCAPES:
+    if escapes(text):
         return True
     raw = _decode(text)
-    if raw in [escape.encode() for escape in ESCAPES]:
-        return True
     if len(raw) < 27 or not raw.startswith(HEAD):
         return False
     nonce = raw[3:11]
     whole = raw[27:] == hashlib.sha512(nonce).digest()
     return whole and raw[11:27] == _mac(world, project, model.id, nonce)
+
+
+def escapes(text: str) -> bool:
+    """Whether ``text`` is a documented literal that stands for no signature, plain or in base64."""
+    return text in ESCAPES or _decode(text) in [escape.encode() for escape in ESCAPES]
 
 
 def _decode(text: str) -> bytes:
@@ -52,13 +56,21 @@ def _decode(text: str) -> bytes:
 
 def check(world: World, project: Project, model: Model, contents: list[dict[str, Any]]) -> None:
     """Look at every signature of a request. Raises ApiError 400 for a foreign one, and for one that is needed and
-    missing: the first function call of each model turn since the user last spoke.
+    missing: the first function call of each model turn since the user last spoke. The log tells how many were signed,
+    and how many had one of the literals that stand for none.
     """
+    signed = skipped = 0
     for content in contents:
         for part in content.get("parts", []):
             text = part.get("thoughtSignature")
-            if text and not genuine(world, project, model, text):
+            if not text:
+                continue
+            if not genuine(world, project, model, text):
                 raise ApiError(400, "Corrupted thought signature.")
+            skipped += escapes(text)
+            signed += not escapes(text)
+    if signed or skipped:
+        note(signatures={"signed": signed, "skipped": skipped})
     if not model.signs:
         return
     start = 0

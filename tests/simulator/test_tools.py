@@ -83,3 +83,18 @@ def test_a_limit_that_is_reached_fixes_the_output(upstream: Simulator, model: st
         assert usage.get("candidatesTokenCount", 0) + usage.get("thoughtsTokenCount", 0) == most
         assert usage["totalTokenCount"] == usage["promptTokenCount"] + most
         assert answer["candidates"][0]["finishReason"] == "MAX_TOKENS"
+
+
+def test_the_log_tells_signatures_from_literals(upstream: Simulator) -> None:
+    contents = prompt("Please go.")["contents"]
+    turn = turn_of(upstream, contents, "thoughts=9")
+    asked = {"contents": [*contents, turn, answered(turn)], "tools": TOOLS}
+    for text, told in (
+        (turn["parts"][0]["thoughtSignature"], {"signed": 1, "skipped": 0}),
+        ("skip_thought_signature_validator", {"signed": 0, "skipped": 1}),
+    ):
+        turn["parts"][0]["thoughtSignature"] = text
+        assert generate(upstream.url, asked).status == 200
+        assert upstream.log()[-1]["signatures"] == told
+    assert generate(upstream.url, prompt()).status == 200
+    assert "signatures" not in upstream.log()[-1]
