@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gemgate.core.errors import Refused
-from gemgate.dialects.openai import chat
-from gemgate.dialects.openai.doors import CHAT, Door
+from gemgate.dialects.openai import chat, embeddings, models
+from gemgate.dialects.openai.doors import CHAT, EMBEDDINGS, MODELS, Door
 from gemgate.dialects.openai.parameters import Unsupported
 from gemgate.dialects.openai.pivot import Read, Signature
 
 __all__ = ["Read", "Signature", "Unsupported", "read"]
 
-_READERS: dict[str, Callable[[Door, Mapping[str, str], bytes, str], Read]] = {CHAT: chat.read}
+_READERS: dict[str, Callable[[Door, Mapping[str, str], bytes, str], Read]] = {
+    CHAT: chat.read,
+    EMBEDDINGS: embeddings.read,
+    MODELS: models.read,
+}
 
 
 def read(door: Door, query: Mapping[str, str], body: bytes, unsupported: str) -> Read:
