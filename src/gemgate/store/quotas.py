@@ -20,7 +20,7 @@ from gemgate.store import affinity, budgets, signatures
 from gemgate.store.columns import NAME_LENGTH
 from gemgate.store.connection import Connection
 from gemgate.store.names import clean
-from gemgate.store.uses import Spent, advance, days, used
+from gemgate.store.uses import Spent, advance, advance_keys, days, used
 
 __all__ = ["Spent", "Told", "breakers", "changed", "changes", "days", "keep", "state", "used", "windows"]
 
@@ -81,6 +81,7 @@ def keep(
     signatures.sweep(conn, now, _SWEPT)
     budgets.sweep(conn, now, _SWEPT)
     advance(conn, now)
+    advance_keys(conn, now)
 
 
 def changed(conn: Connection, changes: Sequence[Change]) -> None:

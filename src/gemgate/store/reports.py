@@ -121,10 +121,8 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which calls: by model asked for, project, outcome, HTTP status, key, tag, and received since (µs) or later.
-
-    ``user`` and ``door`` have no index: they narrow what the others find, or the newest calls.
-    """
+    """Which calls: by model asked for, project, outcome, HTTP status, the virtual key's name, tag, user of the
+    caller's, and received at or after ``since`` (µs)."""
 
     model: str = ""
     project: str = ""
@@ -134,7 +132,6 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     key: str = ""
     tag: str = ""
     user: str = ""
-    door: str = ""
 
 
 # A struct's field, the column's owner and the dimension its name stands in.
@@ -195,6 +192,10 @@ def _select(fields: tuple[str, ...], names: dict[str, tuple[str, str]], table: s
 
 
 _SELECT_CALLS: Final = _select(CallRow.__struct_fields__, _CALL_NAMES, "calls")
+# In the order of the tag's index, so that nothing is sorted.
+_SELECT_TAGGED: Final = _SELECT_CALLS.removesuffix("calls AS t") + (
+    "tags AS n CROSS JOIN call_tags AS l ON l.tag_id = n.id CROSS JOIN calls AS t ON t.seq = l.call_seq"
+)
 _ATTEMPT_FIELDS: Final = AttemptRow.__struct_fields__[:-2]
 _SELECT_ATTEMPTS: Final = _select(("seq", *_ATTEMPT_FIELDS), _ATTEMPT_NAMES, "attempts")
 
@@ -202,18 +203,20 @@ _SELECT_ATTEMPTS: Final = _select(("seq", *_ATTEMPT_FIELDS), _ATTEMPT_NAMES, "at
 def newest(conn: sqlite3.Connection, which: Filter, limit: int = 50, before: int = 0) -> list[CallRow]:
     """The newest calls first; the next page is ``before`` the last one's ``seq``."""
     where, values = _where(which)
+    place = _place(which)
     if before:
-        where.append("t.seq < ?")
+        where.append(f"{place} < ?")
         values.append(before)
-    return _calls(conn, where, values, f"ORDER BY t.seq DESC LIMIT {int(limit)}")
+    return _calls(conn, where, values, f"ORDER BY {place} DESC LIMIT {int(limit)}", tagged=bool(which.tag))
 
 
 def after(conn: sqlite3.Connection, which: Filter, seq: int, limit: int = 500) -> list[CallRow]:
     """Calls committed after the one with ``seq``, oldest first: how to follow the record without gaps."""
     where, values = _where(which)
-    where.append("t.seq > ?")
+    place = _place(which)
+    where.append(f"{place} > ?")
     values.append(seq)
-    return _calls(conn, where, values, f"ORDER BY t.seq LIMIT {int(limit)}")
+    return _calls(conn, where, values, f"ORDER BY {place} LIMIT {int(limit)}", tagged=bool(which.tag))
 
 
 def latest(conn: sqlite3.Connection) -> int:
@@ -270,15 +273,12 @@ def _where(which: Filter) -> tuple[list[str], list[Any]]:
         (which.outcome, "outcome_id", "outcomes"),
         (which.key, "key_id", "virtual_keys"),
         (which.user, "user_id", "users"),
-        (which.door, "door_id", "doors"),
     ):
         if name:
             where.append(f"t.{column} = (SELECT id FROM {dimension} WHERE name = ?)")  # noqa: S608
             values.append(name)
     if which.tag:
-        where.append(
-            "t.seq IN (SELECT call_seq FROM call_tags WHERE tag_id = (SELECT id FROM tags WHERE name = ?))"
-        )
+        where.append("n.name = ?")
         values.append(which.tag)
     if which.status:
         # The second half lets SQLite see that the index of all but 200 will do.
@@ -290,10 +290,18 @@ def _where(which: Filter) -> tuple[list[str], list[Any]]:
     return where, values
 
 
-def _calls(conn: sqlite3.Connection, where: list[str], values: list[Any], tail: str) -> list[CallRow]:
+def _place(which: Filter) -> str:
+    """The column of the calls' order."""
+    return "l.call_seq" if which.tag else "t.seq"
+
+
+def _calls(
+    conn: sqlite3.Connection, where: list[str], values: list[Any], tail: str, *, tagged: bool = False
+) -> list[CallRow]:
     condition = f"WHERE {' AND '.join(where)}" if where else ""
+    select = _SELECT_TAGGED if tagged else _SELECT_CALLS
     found = []
-    for row in conn.execute(f"{_SELECT_CALLS} {condition} {tail}", values):
+    for row in conn.execute(f"{select} {condition} {tail}", values):
         raw: dict[str, Any] = dict(zip(CallRow.__struct_fields__, row, strict=True))
         raw["call_id"] = spell(raw["call_id"])
         raw["json_output"] = bool(raw["json_output"])

@@ -101,6 +101,13 @@ open_calls = Table(
     sqlite_with_rowid=False,
 )
 
+
+def _some(column: str) -> Index:
+    """An index of the calls that have something there."""
+    there = text(f"{column} IS NOT NULL")
+    return Index(None, column, "seq", sqlite_where=there, postgresql_where=there)
+
+
 calls = Table(
     "calls",
     metadata,
@@ -158,14 +165,9 @@ calls = Table(
     Index(None, "outcome_id", "seq"),
     # Almost all calls end in 200: an index of the others costs next to nothing.
     Index(None, "status", "seq", sqlite_where=text("status <> 200"), postgresql_where=text("status <> 200")),
-    # Calls without a key are not in it, and cost it nothing.
-    Index(
-        None,
-        "key_id",
-        "seq",
-        sqlite_where=text("key_id IS NOT NULL"),
-        postgresql_where=text("key_id IS NOT NULL"),
-    ),
+    # Calls without a key or a user are not in these, and cost them nothing.
+    _some("key_id"),
+    _some("user_id"),
 )
 
 attempts = Table(

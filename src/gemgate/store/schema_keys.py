@@ -87,6 +87,18 @@ budget_spends = Table(
     sqlite_with_rowid=False,
 )
 
+# What keys spent by the hour of their calls' coming (``store.uses``); ``marks`` says how far.
+key_hours = Table(
+    "key_hours",
+    metadata,
+    Column("key_id", Integer, ForeignKey("virtual_keys.id"), primary_key=True, autoincrement=False),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    big("calls"),
+    big("nano"),
+    Index(None, "hour"),
+    sqlite_with_rowid=False,
+)
+
 # Thought signatures of calls whose clients drop them. Several KiB each: beside the key, not in its tree.
 signatures = Table(
     "signatures",

@@ -1,4 +1,4 @@
-"""What was used of Google's windows, asked of the record when a gateway starts.
+"""What was used of Google's windows and of virtual keys' limits, asked of the record when a gateway starts.
 
 Laws:
 
@@ -6,6 +6,7 @@ Laws:
   count too. Its tokens are those on its row, or of its intent while it is open;
 - sums of five minutes (``use_slots``) are made beside the traffic by ``advance``, by the tries' commit order: no
   try is summed twice and none is left out. ``marks`` says how far it came; what lies behind is read from the rows;
+- what keys spent is summed by the hour (``key_hours``) in the same way, by the calls' commit order;
 - every answer about the last 26 hours is exact at every position of the mark, which only makes it quicker.
 """
 
@@ -27,6 +28,8 @@ FINE: Final = 100_000
 _KEPT: Final = 26 * 3_600_000_000  # the longest day has 25 hours
 _LEAD: Final = 900_000_000  # no try is sent later than this after its call came
 _NEVER: Final = 2**63 - 1
+_HOUR: Final = 3_600_000_000
+_HOURS_KEPT: Final = 40 * 24 * _HOUR
 
 _COUNTED: Final = """
 a.project_id IS NOT NULL AND a.model_id IS NOT NULL
@@ -67,6 +70,31 @@ UNION ALL
 SELECT r.name, o.sent_at, 1, o.input_estimate FROM open_calls AS o CROSS JOIN routes AS r ON r.id = o.route_id
 WHERE o.sent_at >= :since AND o.method_id IN ({{methods}})
 """  # noqa: S608
+# The plus keeps SQLite from walking all calls that ever had a key: few came lately.
+_OF_KEYS: Final = f"""
+SELECT c.key_id, max(c.received_at + c.waited), count(*), sum(c.input + c.output + c.thoughts + c.tool)
+FROM calls AS c
+WHERE c.received_at >= :early AND c.received_at + c.waited >= :since AND +c.key_id IS NOT NULL
+AND c.attempts > 0 AND c.method_id IN ({{methods}})
+GROUP BY c.key_id, (c.received_at + c.waited) / {FINE}
+UNION ALL
+SELECT o.key_id, min(o.sent_at), 1, max(o.input_estimate + o.output_estimate) FROM open_calls AS o
+WHERE o.key_id IS NOT NULL AND o.method_id IN ({{methods}})
+GROUP BY o.call_id HAVING min(o.sent_at) >= :since
+"""  # noqa: S608
+_HOURLY: Final = f"""
+SELECT key_id, received_at / {_HOUR} * {_HOUR} AS hour, count(*) AS calls, ifnull(sum(billed_nano), 0) AS nano
+FROM calls WHERE seq > :low AND seq <= :high AND +key_id IS NOT NULL
+GROUP BY key_id, hour
+"""  # noqa: S608
+_ADVANCE_KEYS: Final = f"""
+INSERT INTO key_hours(key_id, hour, calls, nano)
+SELECT * FROM ({_HOURLY}) WHERE true
+ON CONFLICT(key_id, hour) DO UPDATE SET calls = calls + excluded.calls, nano = nano + excluded.nano
+"""  # noqa: S608
+_MARK: Final = """
+INSERT INTO marks(name, seq) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET seq = excluded.seq
+"""
 _Row = tuple[int, int, int, int, int, int]
 
 
@@ -93,6 +121,32 @@ def of_routes(
     """The tries of routes of one's own sent at ``since`` (UTC µs) or later: route, last time, how many, tokens."""
     found = conn.execute(_filled(conn, _OF_ROUTES, methods), {"low": _low(conn, since), "since": since})
     return [(str(name), int(at), int(count), int(tokens)) for name, at, count, tokens in found]
+
+
+def of_keys(
+    conn: sqlite3.Connection, since: int, methods: Collection[str] = GENERATING
+) -> list[tuple[int, int, int, int]]:
+    """The metered calls of virtual keys let in at ``since`` (UTC µs) or later: key, last time, how many, tokens.
+
+    A call counts once, at the end of its waiting, when it came to a try; under way with its estimate.
+    """
+    sql = _filled(conn, _OF_KEYS, methods)
+    found = conn.execute(sql, {"early": since - _LEAD, "since": since})
+    return [(int(key), int(at), int(count), int(tokens)) for key, at, count, tokens in found]
+
+
+def rates(conn: sqlite3.Connection, since: int) -> list[tuple[int, int, int]]:
+    """What virtual keys have spent in each hour since that of ``since`` (UTC µs): key, hour's start, nano-dollars.
+
+    Forty days at most. A call belongs to the hour in which it came.
+    """
+    sums: dict[tuple[int, int], int] = {}
+    first = since // _HOUR * _HOUR
+    rows = conn.execute("SELECT key_id, hour, nano FROM key_hours WHERE hour >= ?", (first,)).fetchall()
+    later = conn.execute(_HOURLY, {"low": _mark(conn, "key_hours"), "high": _NEVER}).fetchall()
+    for key, hour, nano in (*rows, *((key, hour, nano) for key, hour, _, nano in later if hour >= first)):
+        sums[key, hour] = sums.get((key, hour), 0) + nano
+    return [(key, hour, nano) for (key, hour), nano in sorted(sums.items())]
 
 
 def days(
@@ -148,18 +202,29 @@ def advance(
     high = min(top, low + most)
     if high > low:
         conn.execute(_filled(conn, _ADVANCE, methods), {"low": low, "high": high})
-        conn.execute(
-            "INSERT INTO marks(name, seq) VALUES('use_slots', ?)"
-            " ON CONFLICT(name) DO UPDATE SET seq = excluded.seq",
-            (high,),
-        )
+        conn.execute(_MARK, ("use_slots", high))
     conn.execute("DELETE FROM use_slots WHERE slot < ?", (now - _KEPT,))
     return bool(high < top)
 
 
-def _mark(conn: sqlite3.Connection) -> int:
-    """The last try that is in the sums, 0 before the first."""
-    row = conn.execute("SELECT seq FROM marks WHERE name = 'use_slots'").fetchone()
+def advance_keys(conn: sqlite3.Connection, now: int, most: int = 2_000) -> bool:
+    """Sum what keys spent in up to ``most`` further calls; True when more are left. ``now`` is UTC µs.
+
+    Needs the caller's transaction.
+    """
+    low = _mark(conn, "key_hours")
+    top = conn.execute("SELECT ifnull(max(seq), 0) FROM calls").fetchone()[0]
+    high = min(top, low + most)
+    if high > low:
+        conn.execute(_ADVANCE_KEYS, {"low": low, "high": high})
+        conn.execute(_MARK, ("key_hours", high))
+    conn.execute("DELETE FROM key_hours WHERE hour < ?", (now - _HOURS_KEPT,))
+    return bool(high < top)
+
+
+def _mark(conn: sqlite3.Connection, name: str = "use_slots") -> int:
+    """The last try or call that is in the sums of that name, 0 before the first."""
+    row = conn.execute("SELECT seq FROM marks WHERE name = ?", (name,)).fetchone()
     return 0 if row is None else int(row[0])
 
 

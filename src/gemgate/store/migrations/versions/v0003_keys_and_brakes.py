@@ -1,7 +1,7 @@
 """Virtual keys, budgets, tags, users and doors; what calls have spent; signatures and events.
 
-Columns are added in place. The index of calls by key reads the table once (some seconds for ten million calls)
-and is empty then. A frozen copy, as the steps before.
+Columns are added in place. The indexes of calls by key and by user read the table (some seconds for ten million
+calls) and are empty then. A frozen copy, as the steps before.
 """
 
 from __future__ import annotations
@@ -69,11 +69,17 @@ def upgrade() -> None:
     )
     for table, column in COLUMNS:
         op.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
-    keyed = text("key_id IS NOT NULL")
-    op.create_index(
-        op.f("ix_calls_key_id_seq"), "calls", ["key_id", "seq"], sqlite_where=keyed, postgresql_where=keyed
-    )
+    for column in ("key_id", "user_id"):
+        there = text(f"{column} IS NOT NULL")
+        op.create_index(
+            op.f(f"ix_calls_{column}_seq"),
+            "calls",
+            [column, "seq"],
+            sqlite_where=there,
+            postgresql_where=there,
+        )
     _call_tags()
+    _key_hours()
     op.execute("DROP VIEW call_log")
     op.execute(CALL_LOG)
 
@@ -163,6 +169,20 @@ def _call_tags() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_call_tags_tag_id_call_seq"), "call_tags", ["tag_id", "call_seq"])
+
+
+def _key_hours() -> None:
+    op.create_table(
+        "key_hours",
+        Column("key_id", Integer, ForeignKey("virtual_keys.id"), primary_key=True, autoincrement=False),
+        Column("hour", BigInteger, primary_key=True, autoincrement=False),
+        _big("calls"),
+        _big("nano"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_key_hours_hour"), "key_hours", ["hour"])
+    # No call so far had a key: nothing of them is to be summed.
+    op.execute("INSERT INTO marks(name, seq) SELECT 'key_hours', ifnull(max(seq), 0) FROM calls")
 
 
 # For people who open the file with any SQLite tool. Nothing of gemgate reads it.
