@@ -49,11 +49,22 @@ def test_every_command_takes_data_and_config_and_says_what_it_is_for(name: str) 
     command = importlib.import_module(f"gemgate.cli.{name}").command
     assert isinstance(command, click.Command)
     assert command.name == name
-    options = {option for parameter in command.params for option in parameter.opts}
-    assert {"--data", "--config"} <= options
-    for parameter in command.params:
-        assert not isinstance(parameter, click.Option) or parameter.help
-    assert CliRunner().invoke(group, [name, "--help"]).exit_code == 0
+    parts = command.commands if isinstance(command, click.Group) else {"": command}
+    for part, leaf in parts.items():
+        assert leaf.help
+        options = {option for parameter in leaf.params for option in parameter.opts}
+        assert {"--data", "--config"} <= options, part
+        for parameter in leaf.params:
+            assert not isinstance(parameter, click.Option) or parameter.help
+        assert CliRunner().invoke(group, [*filter(None, [name, part]), "--help"]).exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["keys", "budgets"])
+def test_every_part_of_keys_and_budgets_has_json(name: str) -> None:
+    command = importlib.import_module(f"gemgate.cli.{name}").command
+    assert isinstance(command, click.Group)
+    for part, leaf in command.commands.items():
+        assert "--json" in {option for parameter in leaf.params for option in parameter.opts}, part
 
 
 def test_serve_loads_neither_tables_nor_servers() -> None:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "serve": "Run the gateway and the console.",
     "init": "Write a commented gemgate.toml to start from.",
     "keys": "Make and manage virtual keys: who may use the gateway.",
+    "budgets": "Make and manage budgets: how much may be spent.",
     "calls": "Show the newest calls.",
     "call": "Tell the story of one call and its tries.",
     "route": "Show what would happen now to a call for a model.",

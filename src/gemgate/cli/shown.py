@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+import zoneinfo
 
 import click
 
@@ -26,6 +27,12 @@ def brief(micros: int, now: int) -> str:
     if local.date() == today.date():
         return local.strftime("%H:%M:%S")
     return local.strftime("%m-%d %H:%M" if local.year == today.year else "%Y-%m-%d")
+
+
+def zoned(micros: int, zone: str) -> str:
+    """A UTC time to the minute in a zone of the IANA database, which it names."""
+    there = datetime.datetime.fromtimestamp(micros / 1e6, zoneinfo.ZoneInfo(zone))
+    return f"{there:%Y-%m-%d %H:%M} {zone}"
 
 
 def iso(micros: int) -> str:

@@ -18,15 +18,15 @@ from typing import NoReturn
 import click
 
 from gemgate.cli.shown import SECONDS
+from gemgate.core.periods import PERIODS, ROLLING, zone
+from gemgate.core.purse import LONGEST, SHORTEST
 
 NONE = "none"
-LONGEST = 64  # characters of a name, owner or tag
+MOST_SIGNS = 64  # characters of a name, owner or tag
 _NANO = 10**9
 _MOST = 2**62  # nano-dollars or tokens; far beyond any budget, and within the store's integers
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
-_SHORTEST, _LONGEST_PERIOD = 60, 366 * 86_400  # seconds of a rolling budget
-_PERIODS = ("hour", "day", "week", "month")
-_NAME = re.compile(rf"[^\x00-\x20\x7f-\U0010ffff,;\"]{{1,{LONGEST}}}")
+_NAME = re.compile(rf"[^\x00-\x20\x7f-\U0010ffff,;\"]{{1,{MOST_SIGNS}}}")
 
 
 def seconds_of(text: str) -> float | None:
@@ -53,7 +53,7 @@ class Name(_Kind):
         text = str(value).strip()
         if not _NAME.fullmatch(text):
             self.refuse(
-                f"{text!r} is no name: up to {LONGEST} signs of ASCII, without blanks, commas, semicolons and "
+                f"{text!r} is no name: up to {MOST_SIGNS} signs of ASCII, without blanks, commas, semicolons and "
                 "quotes.",
                 param,
                 ctx,
@@ -72,9 +72,9 @@ class Label(_Kind):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the words."""
         text = " ".join(str(value).split())
-        if not 0 < len(text) <= LONGEST or not text.isprintable() or "," in text:
+        if not 0 < len(text) <= MOST_SIGNS or not text.isprintable() or "," in text:
             self.refuse(
-                f"{text!r} does not do: up to {LONGEST} printable characters without commas.", param, ctx
+                f"{text!r} does not do: up to {MOST_SIGNS} printable characters without commas.", param, ctx
             )
         return text.lower() if self._lower else text
 
@@ -175,7 +175,7 @@ class Grace(click.ParamType[float]):
             return value
         text = str(value).strip()
         found = 0.0 if text == "0" else seconds_of(text)
-        if found is None or found > _LONGEST_PERIOD:
+        if found is None or found > LONGEST:
             self.fail(f"{text!r} is no time of at most 366d; write 90m, 24h or 7d, or 0.", param, ctx)
         return found
 
@@ -223,13 +223,13 @@ class Period(click.ParamType[tuple[str, int]]):
         if isinstance(value, tuple):
             return value
         text = str(value).strip()
-        if text in _PERIODS:
+        if text in PERIODS:
             return text, 0
         seconds = seconds_of(text)
-        if seconds is None or not _SHORTEST <= seconds <= _LONGEST_PERIOD:
+        if seconds is None or not SHORTEST <= seconds <= LONGEST:
             sentence = "write hour, day, week or month, or a rolling span from 1m to 366d, like 24h or 30d."
             self.fail(f"{text!r} is no period; {sentence}", param, ctx)
-        return "rolling", int(seconds)
+        return ROLLING, int(seconds)
 
 
 class Zone(_Kind):
@@ -240,8 +240,10 @@ class Zone(_Kind):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the words."""
         text = str(value).strip()
-        known = zoneinfo.available_timezones()
-        if text not in known:
+        try:
+            zone(text)
+        except ValueError:
+            known = zoneinfo.available_timezones()
             near = [one for one in known if one.rpartition("/")[2].lower() == text.lower()]
             near = near or difflib.get_close_matches(text, known, n=3)
             hint = (
