@@ -22,13 +22,14 @@ import msgspec
 from gemgate.core import access
 from gemgate.core.access import Key, Keys
 from gemgate.core.budget import Budget
+from gemgate.core.call import Charged
 from gemgate.core.errors import Refused
 from gemgate.core.routing import Plan
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import Exchange
 from gemgate.gateway.ticket import Ticket
 from gemgate.gateway.wiring import client_credential
-from gemgate.store import keys, revisions
+from gemgate.store import budgets, keys, revisions, spends
 from gemgate.store.connection import reader, reading
 
 log = logging.getLogger("gemgate.gateway")
@@ -43,6 +44,7 @@ class Kept(NamedTuple):
     number: int
     keys: Keys
     budgets: list[Budget]
+    spent: list[Charged]
 
 
 def enter(ticket: Ticket, desk: Desk) -> None:
@@ -105,6 +107,12 @@ def within(plan: Plan, ticket: Ticket) -> Plan:
     return plan if len(targets) == len(plan.targets) else msgspec.structs.replace(plan, targets=targets)
 
 
+def routes(ticket: Ticket) -> tuple[str, ...]:
+    """The configured routes that the call's key may use, by name."""
+    names = (route.name for route in ticket.snapshot.settings.routes)
+    return tuple(name for name in names if ticket.key is None or access.may_use(ticket.key, name, name))
+
+
 def token_of(exchange: Exchange, *, passthrough: bool) -> str:
     """The virtual key that a request carries, wherever it stands; empty for none.
 
@@ -140,7 +148,7 @@ async def look(desk: Desk) -> None:
     if found is not None:
         desk.revision = found.number
         desk.keys = found.keys
-        desk.brakes.reload(found.keys, found.budgets, desk.snapshot.settings)
+        desk.brakes.reload(found.keys, found.budgets, found.spent, desk.snapshot.settings)
 
 
 def _read(path: Path, known: int) -> Kept | None:
@@ -149,4 +157,4 @@ def _read(path: Path, known: int) -> Kept | None:
         number = revisions.number(conn, revisions.ACCESS)
         if number == known:
             return None
-        return Kept(number, Keys(*keys.every(conn)), [])
+        return Kept(number, Keys(*keys.every(conn)), budgets.every(conn), spends.since(conn))

@@ -26,8 +26,9 @@ class Desk:
 
     ``secret`` keys the hashes of this installation; ``boot`` names this process in the record;
     ``board`` is the state of quota and health, ``waiting`` where calls wait for room, ``affinity`` what belongs
-    to which project, ``signatures`` what clients of OpenAI's API do not send back; ``keys`` are the virtual keys in
-    force (None while they could not be read) and ``brakes`` their budgets and limits, both as of ``revision``; ``tidied`` is set once what earlier processes left open has been closed.
+    to which project, ``signatures`` what clients of OpenAI's API do not send back. ``keys`` are the virtual keys in
+    force (None while they could not be read) and ``brakes`` their budgets and limits, both as of ``revision``.
+    ``tidied`` is set once what earlier processes left open has been closed.
     """
 
     snapshot: Snapshot

@@ -16,7 +16,7 @@ from gemgate.core.call import Streaming, spell
 from gemgate.dialects.gemini import errors as google
 from gemgate.dialects.gemini.errors import Complaint
 from gemgate.dialects.gemini.methods import Match, Reading
-from gemgate.dialects.openai import doors, errors, reading
+from gemgate.dialects.openai import doors, errors, models, reading
 from gemgate.dialects.openai.pivot import Pivot, Rendering
 from gemgate.dialects.openai.reading import Read, Signature
 from gemgate.gateway.exchange import Exchange
@@ -32,6 +32,10 @@ class GoogleDoor:
 
     name = ""
     translates = False
+
+    def again(self, retryable: bool) -> Headers:
+        """Headers that say whether the same call may succeed later: Google's clients read none."""
+        return []
 
     def error(self, complaint: Complaint, call_id: bytes, match: Match | None) -> tuple[Headers, bytes]:
         """An error of ours: headers and body."""
@@ -86,11 +90,13 @@ class OpenAIDoor:
         self._read = reading.read(self._door, query, body, unsupported)
         return self._read
 
-    def pivot(self, signatures: Mapping[str, Signature]) -> Pivot:
-        """The call as one of Google's."""
+    def pivot(self, signatures: Mapping[str, Signature], routes: tuple[str, ...]) -> Pivot:
+        """The call as one of Google's. ``routes`` are what stands in a list of models beside Google's."""
         assert self._read is not None
         pivot = self._read.pivot(signatures)
         self._rendering = pivot.rendering(self._call_id, self._read.model, self._created)
+        if isinstance(self._rendering, models.All):
+            self._rendering.routes = routes
         return pivot
 
     @property
@@ -98,10 +104,13 @@ class OpenAIDoor:
         """What the answer so far obliges us to put back later, by tool-call id."""
         return self._rendering.kept if self._rendering is not None else ()
 
+    def again(self, retryable: bool) -> Headers:
+        """What OpenAI's SDKs ask before the status: a quota that is spent for the day is a 429 too."""
+        return [(b"x-should-retry", b"true" if retryable else b"false")]
+
     def error(self, complaint: Complaint, call_id: bytes, match: Match | None) -> tuple[Headers, bytes]:
-        """An error of ours: headers and body. OpenAI's SDKs ask the header whether to try again."""
-        again = b"true" if complaint.retryable else b"false"
-        return [*JSON, (b"x-should-retry", again)], errors.render(complaint, spell(call_id))
+        """An error of ours: headers and body."""
+        return JSON, errors.render(complaint, spell(call_id))
 
     def wording(self, status: int, body: bytes) -> bytes:
         """An error body of Google's in OpenAI's form."""

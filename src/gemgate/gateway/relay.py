@@ -55,6 +55,8 @@ async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
         headers, body = ticket.door.error(errors.from_verdict(found), ticket.call_id, ticket.match)
     elif ticket.door.translates:
         headers, body = ticket.door.whole(status, headers, decoded(headers, body))
+    if not found.ok:
+        ticket.marks += ticket.door.again(found.kind in (Kind.BUSY, Kind.BROKEN))
     ticket.conclude(found, status)
     ticket.response_bytes = len(body)
     await settle(ticket, desk)

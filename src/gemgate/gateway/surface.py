@@ -134,7 +134,7 @@ class Surface:
             came.close()
         ticket.vigil.arm()
         key = ticket.key.id if ticket.key is not None else 0
-        pivot = door.pivot(await desk.signatures.find(key, read.call_ids))
+        pivot = door.pivot(await desk.signatures.find(key, read.call_ids), access.routes(ticket))
         ticket.body = Body(pivot.body, len(pivot.body))
         ticket.whole = True
         exchange.become(pivot.verb, pivot.path, pivot.query)
@@ -166,6 +166,7 @@ class Surface:
     async def _refuse(self, ticket: Ticket, refused: Refused) -> None:
         """Record and show what gemgate refuses; inside a stream in the form of the stream."""
         ticket.refuse(refused)
+        ticket.marks += ticket.door.again(refused.retryable)
         headers, body = ticket.door.error(errors.from_refused(refused), ticket.call_id, ticket.match)
         exchange = ticket.exchange
         ticket.response_bytes = exchange.sent + len(body)
