@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gemgate.core.errors import Refused
-from gemgate.dialects.openai import chat, embeddings, models
-from gemgate.dialects.openai.doors import CHAT, EMBEDDINGS, MODELS, Door
+from gemgate.dialects.openai import chat, embeddings, models, responses
+from gemgate.dialects.openai.doors import CHAT, EMBEDDINGS, MODELS, RESPONSES, Door
 from gemgate.dialects.openai.parameters import Unsupported
 from gemgate.dialects.openai.pivot import Read, Signature
 
@@ -16,6 +16,7 @@ _READERS: dict[str, Callable[[Door, Mapping[str, str], bytes, str], Read]] = {
     CHAT: chat.read,
     EMBEDDINGS: embeddings.read,
     MODELS: models.read,
+    RESPONSES: responses.read,
 }
 
 
