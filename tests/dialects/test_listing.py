@@ -83,19 +83,23 @@ def test_what_is_no_list_is_refused(body: bytes) -> None:
         listing.count("files", body)
 
 
-@given(st.text(min_size=1).filter(lambda name: "\n" not in name), st.text())
-def test_page_tokens_come_back_as_they_were_written(project: str, token: str) -> None:
-    text = listing.spell(project, token)
+@given(
+    st.text(min_size=1).filter(lambda name: "\n" not in name),
+    st.text(),
+    st.integers(min_value=0, max_value=999_999),
+)
+def test_page_tokens_come_back_as_they_were_written(project: str, token: str, place: int) -> None:
+    text = listing.spell(project, token, place)
     assert text.isascii()
     assert not set(text) & set("+/=&? ")
-    assert listing.read(text) == (project, token)
+    assert listing.read(text) == (project, token, place)
 
 
 @given(st.one_of(st.text(max_size=40), st.binary(max_size=40).map(lambda raw: raw.hex())))
 def test_other_page_tokens_lead_nowhere(text: str) -> None:
-    assert listing.read(text) == ("", "")
+    assert listing.read(text) == listing.NOWHERE
 
 
 def test_googles_own_tokens_are_none_of_ours() -> None:
-    assert listing.read("ZnJvbToxMA") == ("", "")
-    assert listing.read("") == ("", "")
+    assert listing.read("ZnJvbToxMA") == listing.NOWHERE
+    assert listing.read("") == listing.NOWHERE

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -39,7 +41,9 @@ _FIELDS = {
 }
 # The newer resources write their fields in snake case.
 _SNAKE = frozenset(["agents", "credentials", "environments", "triggers", "voices", "webhooks"])
-_MARK = "gemgate1"
+_WIDEST = {"files": 100, "cachedContents": 1000, "tunedModels": 1000, "operations": 100}
+_MARK = "gemgate2"
+_PLACE = re.compile(r"[0-9]{1,6}")
 
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _array = msgspec.json.Decoder(list[msgspec.Raw])
@@ -69,6 +73,11 @@ def token(body: bytes) -> str:
     return "" if held is None or bytes(held) == b"null" else _text.decode(held)
 
 
+def frame(field: str, items: Sequence[msgspec.Raw]) -> bytes:
+    """A page of these items and nothing else."""
+    return b"{" + _quoted(field) + b":[" + b",".join(map(bytes, items)) + b"]}"
+
+
 def merge(field: str, pages: Sequence[bytes], token: str) -> bytes:
     """One page of all items of ``pages``, in order, with ``token`` for the next page (empty: the end).
 
@@ -92,21 +101,43 @@ def merge(field: str, pages: Sequence[bytes], token: str) -> bytes:
     return b"{" + b",".join(members) + b"}"
 
 
+def wide(field: str) -> int:
+    """The most items that Google gives on one page of such a list. [google-ai-generativelanguage 0.12.1]
+
+    Where many are looked through for the few of one tenant, that saves turns.
+    """
+    return _WIDEST.get(field, 20)
+
+
 def _quoted(text: str) -> bytes:
     return msgspec.json.encode(text)
 
 
-def spell(project: str, token: str) -> str:
-    """Our own page token: go on in the list of ``project``, at Google's ``token`` (empty: at its beginning)."""
-    text = "\n".join((_MARK, project, token))
+class Cursor(NamedTuple):
+    """Where a list goes on: in the list of ``project``, at Google's ``token`` (empty: at its beginning), after
+    ``place`` items of that page."""
+
+    project: str
+    token: str
+    place: int = 0
+
+
+NOWHERE = Cursor("", "")
+
+
+def spell(project: str, token: str, place: int = 0) -> str:
+    """Our own page token, as ``Cursor`` has it."""
+    text = "\n".join((_MARK, str(place), project, token))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read(text: str) -> tuple[str, str]:
-    """Project and Google's token in a page token of ours; both empty for any other text."""
+def read(text: str) -> Cursor:
+    """What a page token of ours says; ``NOWHERE`` for any other text."""
     try:
         plain = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
-        return "", ""
-    mark, *rest = plain.split("\n", 2)
-    return (rest[0], rest[1]) if mark == _MARK and len(rest) == 2 else ("", "")
+        return NOWHERE
+    mark, *rest = plain.split("\n", 3)
+    if mark != _MARK or len(rest) != 3 or not _PLACE.fullmatch(rest[0]):
+        return NOWHERE
+    return Cursor(rest[1], rest[2], int(rest[0]))

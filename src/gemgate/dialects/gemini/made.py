@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -55,6 +56,10 @@ class _Metadata(msgspec.Struct, gc=False):
     tunedModel: str | None = ""
 
 
+class _Item(_Thing, gc=False):
+    type: str | None = ""
+
+
 class _Answer(_Thing, gc=False):
     file: _Thing | None = None
     files: tuple[_Thing, ...] = ()
@@ -70,6 +75,7 @@ class _Answer(_Thing, gc=False):
 
 _answer = msgspec.json.Decoder(_Answer)
 _thing = msgspec.json.Decoder(_Thing)
+_item = msgspec.json.Decoder(_Item)
 
 # Collections whose things belong to the project that made them. (The name of an auth token is a credential,
 # and so is kept nowhere.)
@@ -86,6 +92,10 @@ _BY_ID = {"agents", "credentials", "environments", "interactions", "triggers", "
 _OWNED = _BY_NAME | _BY_ID
 # Google provides some of these to every project, so that only their creation proves anything.
 _PROVIDED = {"agents", "voices"}
+# The names of such [google-genai 3.4.0: AgentOption, prebuilt voices].
+_GOOGLES = re.compile(
+    r"agents/(?:deep-research|antigravity|code-?mender)(?:-[a-z0-9\-]+)?|voices/[A-Z][a-z]+"
+)
 _FILE = re.compile(r"(?:^|/)(files/[A-Za-z0-9_\-]+)")
 _OPERATION = re.compile(r"(?:models|generatedFiles)/[^/]+/operations/[^/]+")
 _PROVING = {
@@ -106,6 +116,14 @@ _HOUR = 3600 * 1_000_000
 _DAY = 24 * _HOUR
 
 
+class Proof(NamedTuple):
+    """What one thing in an answer proves: its own name (empty where it shows none), and what it has brought forth
+    (the file with a batch's answers, a film of an operation)."""
+
+    name: str
+    others: tuple[str, ...] = ()
+
+
 def made(match: Match, body: bytes) -> tuple[str, ...]:
     """The names that a whole answer (2xx, decoded) shows to belong to the project that gave it; each once.
 
@@ -113,17 +131,43 @@ def made(match: Match, body: bytes) -> tuple[str, ...]:
     The legs of an upload but the last have an empty body, and so none. An interaction that streams names itself
     in ``Meter.response``.
     """
+    found = proofs(match, body)
+    return tuple(dict.fromkeys(name for proof in found for name in (proof.name, *proof.others) if name))
+
+
+def proofs(match: Match, body: bytes) -> tuple[Proof, ...]:
+    """The same for each thing of the answer, in order."""
     head, _, action = match.method.partition(".")
     action = action.rpartition(".")[2]
     if not body or action not in _PROVING or (head in _PROVIDED and match.method != f"{head}.create"):
         return ()
-    names: dict[str, None] = {}
+    found: list[Proof] = []
     field = listed(match)
     # What was understood before a fault is right all the same.
     with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         for item in items(field, body) if field else [body]:
-            _note_all(names, match, _understood(item))
-    return tuple(names)
+            found.append(_proof(match, _understood(item)))
+    return tuple(found)
+
+
+def shown(match: Match, item: bytes | msgspec.Raw) -> str:
+    """The name of one item of a list, empty where it shows none."""
+    try:
+        return _spelled(match, _thing.decode(item))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+
+
+def is_provided(name: str, item: bytes | msgspec.Raw = b"") -> bool:
+    """Whether a thing is Google's own, there for everybody: told by its name, or by the ``item`` of a list."""
+    if _GOOGLES.fullmatch(name):
+        return True
+    if not item or not name.startswith("voices/"):
+        return False
+    try:
+        return _item.decode(item).type == "prebuilt"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
 
 
 def _understood(body: bytes | msgspec.Raw) -> _Answer:
@@ -170,9 +214,13 @@ def upload_id(query: str) -> str:
 
     Whoever knows it may write: it is a secret and is kept only as a hash.
     """
-    if "upload_id=" not in query:
-        return ""
-    return dict(parse_qsl(query)).get("upload_id", "")
+    found = upload_ids(query)
+    return found[-1] if found else ""
+
+
+def upload_ids(query: str) -> tuple[str, ...]:
+    """All of them, for a query that names several: nobody knows which one Google takes."""
+    return tuple(value for name, value in parse_qsl(query) if name == "upload_id") if query else ()
 
 
 def expires(name: str, now: int, *, paid: bool) -> int:
@@ -180,9 +228,11 @@ def expires(name: str, now: int, *, paid: bool) -> int:
 
     Files live 48 h [facts 1.3], interactions 55 days on paid projects and one on free ones [facts 1.6]. A cache
     lives as long as its owner says; it is seen again whenever it is prolonged. Of the rest Google names no
-    length.
+    length, and of tokens by which an answer goes on neither: they are for the next call.
     """
     head = name.partition("/")[0]
+    if head.startswith("continuation:"):
+        return now + _DAY
     if head in ("files", "generatedFiles"):
         return now + 49 * _HOUR
     if head == "interactions":
@@ -192,12 +242,13 @@ def expires(name: str, now: int, *, paid: bool) -> int:
     return now + 400 * _DAY
 
 
-def _note_all(names: dict[str, None], match: Match, seen: _Answer) -> None:
-    """Everything that one answer proves, its own name first."""
+def _proof(match: Match, seen: _Answer) -> Proof:
+    """Everything that one answer proves."""
     if match.method == "media.upload" or seen.file is not None:
-        _note(names, owner((seen.file.name if seen.file else "") or ""))
+        name = owner((seen.file.name if seen.file else "") or "")
     else:
-        _note(names, _spelled(match, seen))
+        name = _spelled(match, seen)
+    names: dict[str, None] = {}
     if seen.interaction is not None and seen.interaction.id:
         _note(names, f"interactions/{seen.interaction.id}")
     for item in seen.files:
@@ -214,6 +265,8 @@ def _note_all(names: dict[str, None], match: Match, seen: _Answer) -> None:
         _note(names, owner(seen.metadata.tunedModel))
     if seen.environment_id:
         _note(names, f"environments/{seen.environment_id.removeprefix('environments/')}")
+    names.pop(name, None)
+    return Proof(name, tuple(names))
 
 
 def _outputs(seen: _Answer) -> list[_Output]:

@@ -134,16 +134,6 @@ def deletes(match: Match) -> bool:
     return match.method.endswith(".delete") and match.resource.count("/") == 1
 
 
-def space(key: int, owner: str, share: str, *, everything: bool) -> str:
-    """The name of the tenant that a key acts for.
-
-    ``share`` is the setting ``access.share`` (``key`` or ``owner``; a key without an owner stands alone), and
-    ``everything`` whether the key has the right ``shared``.
-    """
-    own = f"owner:{owner}" if share == "owner" and owner else f"key:{key}"
-    return EVERYTHING + own if everything else own
-
-
 def bound(tenant: str) -> bool:
     """Whether things are kept apart for this tenant at all."""
     return bool(tenant) and not tenant.startswith(EVERYTHING)
