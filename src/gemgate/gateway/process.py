@@ -139,11 +139,13 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     sock = listener.bind(settings.gateway.host, settings.gateway.port)
     desk = await _desk(_snapshot(arguments, settings), arguments.clock)
     await state.restore(desk)
-    await access.look(desk)
     desk.watch.start()
-    tidying = [loop.create_task(work) for work in (_tidy(desk), state.keep(desk), access.follow(desk))]
+    tidying = [loop.create_task(_tidy(desk)), loop.create_task(state.keep(desk))]
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(desk.tidied.wait(), PATIENCE)
+    # After what dead processes held of budgets was charged.
+    await access.look(desk)
+    tidying.append(loop.create_task(access.follow(desk)))
     server = listener.server(settings, Surface(desk, lambda: url_of(settings.data, "console")))
 
     def stop() -> None:
