@@ -16,7 +16,12 @@ import pytest
 from served import environment
 
 from gemgate.cli.checks import Level, disk_finding, needed
+from gemgate.cli.database import access
 from gemgate.cli.reach import Answer, clock_finding, key_finding, reason_in
+from gemgate.config import load
+from gemgate.core.access import Key, Token
+from gemgate.store import keys
+from gemgate.store.connection import visitor
 from gemgate.store.migrate import upgrade
 
 GOOD, BAD, BUSY = "AIzaGoodKeyOfTheDoctor", "AIzaBadKeyOfTheDoctor", "AQ.BusyKeyOfTheDoctor"
@@ -158,6 +163,34 @@ def test_the_database_is_looked_at(tmp_path: Path) -> None:
     code, text = doctor(tmp_path)
     assert code == 1
     assert "cannot be read" in text
+
+
+def test_who_may_call_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "gemgate-data" / "gemgate.db"
+
+    def said(**settings: str) -> str:
+        config = load(
+            None, {f"GEMGATE_{name}": value for name, value in settings.items()}, {"data": path.parent}
+        )
+        (found,) = access(config)
+        return f"{found.level} {found.text} {found.remedy}"
+
+    for _ in range(2):
+        assert said().startswith("ok there is no virtual key: whoever reaches 127.0.0.1")
+        assert said(GATEWAY_HOST="0.0.0.0").startswith("fail gateway.host")
+        assert "gemgate keys create NAME --data" in said(GATEWAY_HOST="0.0.0.0")
+        assert "Google keys of their own" in said(GATEWAY_HOST="0.0.0.0", UPSTREAM_CREDENTIALS="client")
+        upgrade(path)
+    conn = visitor(path)
+    conn.execute("BEGIN IMMEDIATE")
+    keys.create(conn, Key(id=0, name="ci", created_at=1), Token(digest=b"x" * 32, key=0))
+    conn.execute("COMMIT")
+    assert said(GATEWAY_HOST="0.0.0.0").startswith("ok every client needs a virtual key: 1 made, 1 in force")
+    conn.execute("BEGIN IMMEDIATE")
+    keys.change(conn, "ci", disabled_at=1)
+    conn.execute("COMMIT")
+    conn.close()
+    assert said().startswith("warn every client needs a virtual key: 1 made, 0 in force Nobody can call")
 
 
 def test_a_taken_port_is_a_line_with_the_remedy(tmp_path: Path, upstream: tuple[str, type[Upstream]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -17,13 +18,15 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from sampled import identity, intent, record
 from served import environment, served
 
 from gemgate.cli.faults import CommandFault
 from gemgate.cli.main import group
 from gemgate.cli.values import End, Label, Limit, Money, Name, Network, Period, Share, Tokens, Zone
 from gemgate.core.access import Keys
-from gemgate.store import connection, keys, migrate
+from gemgate.core.call import Outcome, spell
+from gemgate.store import connection, keys, ledger, migrate
 
 SECRET = re.compile(r"sk-gemgate-[0-9A-Za-z]{43}")
 NOW = 1_795_440_000_000_000
@@ -242,6 +245,40 @@ def test_a_port_that_others_reach_does_not_open_without_a_key(tmp_path: Path) ->
     said("disable", "ci", "--data", str(tmp_path / "data"))
     with served(tmp_path, "--gateway-port", "0", "--console-port", "0", env=env) as one:
         one.until("runs: gateway")
+
+
+def test_calls_are_found_by_key_tag_and_user_and_tell_whose_they_are() -> None:
+    said("create", "ci")
+    of = intent(identity())
+    mine = record(of, key=1, user="ann", tags=("a", "team:b"), door="chat.completions")
+    spent = record(intent(identity()), key=1, outcome=Outcome.REFUSED, status=402, reason="budget_spent")
+    with contextlib.closing(connection.writer(Path("gemgate-data/gemgate.db"))) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        ledger.settle(conn, [record(intent(identity())), mine, spent])
+        conn.keep()
+
+    def calls(*arguments: str) -> list[dict[str, Any]]:
+        done = CliRunner().invoke(group, ["calls", "--json", *arguments])
+        assert (done.exception, done.exit_code) == (None, 0), done.output
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    assert len(calls()) == 3
+    assert len(calls("--key", "ci")) == 2
+    for arguments in (("--tag", "Team:B"), ("--user", "ann"), ("--key", "ci", "--tag", "a", "--user", "ann")):
+        (found,) = calls(*arguments)
+        assert (found["key"], found["user"], found["tags"]) == ("ci", "ann", ["a", "team:b"])
+    assert calls("--tag", "b") == []
+    done = CliRunner().invoke(group, ["calls", "--key", "cy"])
+    assert "There is ci." in str(done.exception)
+    table = CliRunner().invoke(group, ["calls"]).stdout
+    assert "team:b" in table
+    story = CliRunner().invoke(group, ["call", spell(mine.call_id)]).stdout
+    assert "key ci, user ann, tags a, team:b" in story
+    assert "OpenAI's chat.completions" in story
+    assert (
+        "a budget that counts it was spent"
+        in CliRunner().invoke(group, ["call", spell(spent.call_id)]).stdout
+    )
 
 
 @pytest.mark.parametrize("value", ["a b", "a,b", "", "x" * 65, 'a"', "a;b", "ü"])

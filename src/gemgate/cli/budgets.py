@@ -12,15 +12,16 @@ import click
 import msgspec
 
 from gemgate.cli.budgetview import COLUMNS, BudgetView, cells, money, told, views
-from gemgate.cli.faults import CommandFault
-from gemgate.cli.keeping import changing, missing, written
+from gemgate.cli.faults import CommandFault, missing
+from gemgate.cli.keeping import changing, written
+from gemgate.cli.keyview import key_named
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.record import opened
 from gemgate.cli.screen import screen, table
 from gemgate.cli.values import Label, Money, Name, Period, Share, Tokens, Zone
 from gemgate.config import Settings
 from gemgate.core.budget import Budget
-from gemgate.store import budgets, keys
+from gemgate.store import budgets
 from gemgate.store.connection import Connection, reading
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -234,9 +235,9 @@ def _scope(more: dict[str, Any]) -> tuple[str, str]:
 def _known(conn: Connection, settings: Settings, scope: str, of: str) -> None:
     """Raise CommandFault for a key, route or project that does not exist; tags are anybody's to invent."""
     if scope == "key":
-        known = [key.name for key in keys.every(conn)[0]]
-        make = "Make it with `gemgate keys create NAME`."
-    elif scope == "route":
+        key_named(conn, of)
+        return
+    if scope == "route":
         known = [route.name for route in settings.routes]
         make = "Routes stand in gemgate.toml as [[route]]."
     elif scope == "project":

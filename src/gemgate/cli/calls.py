@@ -12,10 +12,12 @@ import click
 import msgspec
 from rich.text import Text
 
+from gemgate.cli.keyview import key_named
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.record import opened
 from gemgate.cli.screen import Column, screen, table, width_of
 from gemgate.cli.shown import Since, brief, dollars, iso, moment, plain, span
+from gemgate.cli.values import Label
 from gemgate.core.call import Outcome
 from gemgate.store import reports
 from gemgate.store.connection import Connection, reading
@@ -41,12 +43,15 @@ COLUMNS = (
     Column("status", right=True, leaves=3),
     Column("method", folds=True, leaves=7),
     Column("model", folds=True),
+    Column("key", folds=True, leaves=9),
+    Column("user", folds=True, leaves=12),
+    Column("tags", folds=True, leaves=13),
     Column("tries", right=True, leaves=6),
     Column("input", right=True, leaves=2),
-    Column("cached", right=True, leaves=10),
+    Column("cached", right=True, leaves=11),
     Column("output", right=True, leaves=1),
     Column("billed", right=True),
-    Column("list", right=True, leaves=9),
+    Column("list", right=True, leaves=10),
     Column("first byte", right=True, leaves=8),
     Column("took", right=True, leaves=5),
     Column("why", folds=True, leaves=4),
@@ -68,6 +73,9 @@ COLUMNS = (
 @click.option(
     "--since", type=Since(), default=0, metavar="WHEN", help="Only from then on: 30m, 1h, 2d, or ISO."
 )
+@click.option("--key", default="", metavar="NAME", help="Only calls with this virtual key.")
+@click.option("--tag", type=Label(lower=True), metavar="TAG", help="Only calls with this tag.")
+@click.option("--user", default="", metavar="NAME", help="Only calls on behalf of this user.")
 @click.option("--follow", is_flag=True, help="Go on with new calls as they are recorded, until Ctrl-C.")
 @click.option(
     "--json", "as_json", is_flag=True, help="One JSON object a line; times in µs, money in nano-dollars."
@@ -78,9 +86,17 @@ def command(data: Path | None, config: Path | None, **more: Any) -> None:
     A narrow terminal leaves columns out; `gemgate call ID` and --json have everything.
     """
     which = Filter(
-        model=more["model"], outcome=more["outcome"] or "", status=more["status"] or 0, since=more["since"]
+        model=more["model"],
+        outcome=more["outcome"] or "",
+        status=more["status"] or 0,
+        since=more["since"],
+        key=more["key"],
+        tag=more["tag"] or "",
+        user=more["user"],
     )
     with opened(settings_of(config, data)) as conn:
+        if which.key:
+            key_named(conn, which.key)
         if more["follow"]:
             for row in followed(conn, which, more["limit"]):
                 click.echo(as_json(row) if more["as_json"] else line(row))
@@ -171,6 +187,9 @@ def _cells(row: CallRow, when: str) -> list[str | Text]:
         str(row.status),
         plain(row.method),
         model(row),
+        plain(row.key),
+        plain(row.user),
+        plain(", ".join(row.tags)),
         str(row.attempts) if row.attempts > 1 else "",
         str(row.input or ""),
         str(row.cached or ""),

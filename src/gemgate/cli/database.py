@@ -1,18 +1,24 @@
-"""Looks at the database for `gemgate doctor`: schema, whether it can be read, whether it can be written."""
+"""Looks at the database for `gemgate doctor`: schema, whether it can be read and written, and who may call."""
 
 from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from pathlib import Path
 
 from gemgate.cli.checks import Finding, Level
+from gemgate.cli.keyview import IN_FORCE, state
 from gemgate.cli.shown import moment
-from gemgate.store import reports, version
+from gemgate.config import Settings
+from gemgate.config.fitness import keyless
+from gemgate.core.access import Key
+from gemgate.store import keys, reports, version
 from gemgate.store.connection import reader, reading, sliced, visitor
 from gemgate.store.reports import Filter
 
 _NAME = "database"
+_ACCESS = "access"
 
 
 def look(path: Path) -> list[Finding]:
@@ -33,6 +39,36 @@ def look(path: Path) -> list[Finding]:
         found = Finding(Level.WARN, _NAME, f"schema {schema} is older than this gemgate's", remedy)
         return [found, _writable(path)]
     return [found, _readable(path), _writable(path)]
+
+
+def access(settings: Settings) -> list[Finding]:
+    """Whether virtual keys exist, and whether they are needed; nothing where the file cannot tell."""
+    try:
+        if version.found(settings.database) is None:
+            found: list[Key] = []
+        elif version.needs(settings.database):
+            return []
+        else:
+            with contextlib.closing(reader(settings.database)) as conn, reading(conn):
+                found, _ = keys.every(conn)
+    except (version.Newer, sqlite3.Error, OSError):
+        return []  # `look` has said so
+    fault = keyless(settings)
+    if not found and fault is not None:
+        text = f"{fault.key}: expected {fault.expected}, found {fault.got_kind}"
+        return [Finding(Level.FAIL, _ACCESS, text, fault.remedy)]
+    if not found:
+        who = "clients bring Google keys of their own, and none is asked for"
+        if settings.upstream.credentials == "own":
+            who = f"whoever reaches {settings.gateway.host} may use the gateway"
+        return [Finding(Level.OK, _ACCESS, f"there is no virtual key: {who}")]
+    now = time.time_ns() // 1000
+    open_ = sum(state(key, now) == IN_FORCE for key in found)
+    text = f"every client needs a virtual key: {len(found)} made, {open_} in force"
+    if not open_:
+        remedy = "Nobody can call: `gemgate keys list --all`, then enable one or make another."
+        return [Finding(Level.WARN, _ACCESS, text, remedy)]
+    return [Finding(Level.OK, _ACCESS, text)]
 
 
 def _readable(path: Path) -> Finding:

@@ -49,6 +49,7 @@ def _findings(config: Path | None, data: Path | None) -> list[Finding]:
         *checks.routes(settings),
         *checks.disk(settings.data),
         *database.look(settings.database),
+        *database.access(settings),
         *checks.prices(settings),
         *checks.addresses(settings),
         *reach.keys(settings, time.time),

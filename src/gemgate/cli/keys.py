@@ -16,8 +16,8 @@ import click
 import msgspec
 
 from gemgate.cli.faults import CommandFault
-from gemgate.cli.keeping import changing, missing, written
-from gemgate.cli.keyview import IN_FORCE, KeyView, cells, told, views
+from gemgate.cli.keeping import changing, written
+from gemgate.cli.keyview import IN_FORCE, KeyView, cells, key_named, told, views
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.record import opened
 from gemgate.cli.screen import Column, screen, table
@@ -160,7 +160,7 @@ def rotate(data: Path | None, config: Path | None, name: str, **more: Any) -> No
     until = now + int(grace * 1e6)
     secret = access.mint(os.urandom(32))
     with changing(settings) as conn:
-        key = _found(conn, name)
+        key = key_named(conn, name)
         token = Token(digest=access.digest(secret), key=key.id, hint=access.hint(secret))
         written(conn, lambda inside: keys.add_token(inside, key.id, token, now, until))
         view = _view(conn, name, now)
@@ -273,23 +273,13 @@ def _asked(more: dict[str, Any]) -> dict[str, Any]:
 def _changed(settings: Settings, name: str, fields: dict[str, Any]) -> KeyView:
     """Write these fields of a key. Raises CommandFault."""
     with changing(settings) as conn:
-        _found(conn, name)
+        key_named(conn, name)
         written(conn, lambda inside: keys.change(inside, name, **fields))
         return _view(conn, name, time.time_ns() // 1000)
 
 
-def _found(conn: Connection, name: str) -> Key:
-    """The key of that name. Raises CommandFault with the near names."""
-    found, _ = keys.every(conn)
-    key = next((one for one in found if one.name == name), None)
-    if key is None:
-        known = [one.name for one in found]
-        raise missing("key", name, known, "Make it with `gemgate keys create NAME`.")
-    return key
-
-
 def _view(conn: Connection, name: str, now: int) -> KeyView:
-    key = _found(conn, name)
+    key = key_named(conn, name)
     return views([key], keys.every(conn)[1], now)[0]
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 
 import msgspec
 from rich.text import Text
 
+from gemgate.cli.faults import missing
 from gemgate.cli.shown import brief, moment, plain
 from gemgate.core.access import RIGHTS, Key, Token
+from gemgate.store import keys
 
+MAKE = "Make it with `gemgate keys create NAME`."
 IN_FORCE = "in force"
 STYLES = {IN_FORCE: "green", "disabled": "dim", "expired": "dim", "stopped": "red"}
 
@@ -45,7 +49,16 @@ class KeyView(msgspec.Struct, frozen=True):
     secrets: tuple[Secret, ...]
 
 
-def views(keys: Iterable[Key], tokens: Iterable[Token], now: int) -> list[KeyView]:
+def key_named(conn: sqlite3.Connection, name: str) -> Key:
+    """The key of that name. Raises CommandFault with the near names."""
+    found, _ = keys.every(conn)
+    key = next((one for one in found if one.name == name), None)
+    if key is None:
+        raise missing("key", name, [one.name for one in found], MAKE)
+    return key
+
+
+def views(found: Iterable[Key], tokens: Iterable[Token], now: int) -> list[KeyView]:
     """Keys with what belongs to them, in order."""
     secrets: dict[int, list[Secret]] = {}
     for token in tokens:
@@ -61,7 +74,7 @@ def views(keys: Iterable[Key], tokens: Iterable[Token], now: int) -> list[KeyVie
             ),
             **{name: getattr(key, name) for name in _COPIED},
         )
-        for key in keys
+        for key in found
     ]
 
 

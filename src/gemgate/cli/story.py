@@ -63,6 +63,20 @@ REFUSED = {
     "pinned_twice": "it names things of two projects, and no project has both",
     "pinned_gone": "it names a thing of a project that is no longer configured",
     "pinned_elsewhere": "it names a thing of another project than the one the client named",
+    "key_missing": "it came without a virtual key",
+    "key_unknown": "its key is none of this gateway's",
+    "key_expired": "its key has expired, or was rotated and its grace is over",
+    "key_disabled": "its key is disabled",
+    "key_stopped": "its key was stopped",
+    "address_not_allowed": "its key may not be used from the client's address",
+    "model_not_allowed": "its key may not use this model or route",
+    "right_missing": "its key lacks the right to such calls",
+    "thing_not_found": "it names a thing that its key cannot see",
+    "key_busy": "its key had too many calls under way for longer than the call's patience",
+    "key_rate": "its key had no room left in its minute within the call's patience",
+    "budget_spent": "a budget that counts it was spent",
+    "budget_held": "what other calls held of a budget left no room within the call's patience",
+    "unpriced_model": "the model has no known price, and a budget of money counts it",
     "signatures_elsewhere": "its thought signatures hold it to a target that it may not use",
 }
 
@@ -83,6 +97,11 @@ def _head(row: CallRow) -> list[str]:
         f"Call {row.call_id}, {moment(row.received_at)}",
         plain(f"  asked    {asked}{f', model {row.model}' if row.model else ''}{_of(', by ', row.client)}"),
     ]
+    whose = _whose(row)
+    if whose:
+        lines.append(plain(f"  whose    {whose}"))
+    if row.door:
+        lines.append(f"  door     OpenAI's {row.door}")
     if row.route:
         lines.append(plain(f"  route    {row.route}"))
     lines.append(plain(f"  ended    {row.outcome} with status {row.status}{_end(row)}"))
@@ -218,6 +237,11 @@ def money(billed: int | None, listed: int | None) -> str:
 
 def _of(before: str, text: str) -> str:
     return before + text if text else ""
+
+
+def _whose(row: CallRow) -> str:
+    parts = [_of("key ", row.key), _of("user ", row.user), _of("tags ", ", ".join(row.tags))]
+    return ", ".join(filter(None, parts))
 
 
 def _end(row: CallRow) -> str:
