@@ -1,8 +1,9 @@
-"""What a call will probably take, learned from those before: input tokens and money, by model.
+"""What a call will probably take, learned from those before: input and output tokens and money, by model.
 
 The gateway's own quick estimate of tokens is a rule of thumb on bytes. Here it is put right by the ratio to
 Google's counts seen so far, weighted by size, so that short requests do not decide for long ones, plus the mean
-deviation, since too low an estimate overfills a window while too high a one only waits.
+deviation, since too low an estimate overfills a window while too high a one only waits. Budgets ask for bounds
+(``inputs``, ``outputs``): two mean deviations to either side, wide ones where nothing is known.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ LEAST: Final = 0.25
 MOST: Final = 8.0
 # How much a new call weighs; about the last thirty decide.
 _SHARE: Final = 1 / 16
+# The deviations from the mean that a bound leaves room for.
+_WIDE: Final = 2.0
+# Where Google's count of a model was never seen, the quick estimate may be too low by so much.
+_UNKNOWN: Final = 1.25
 # Only models that answered are learned from, and the oldest goes first.
 _MODELS: Final = 1000
 _Kept = TypeVar("_Kept")
@@ -36,17 +41,33 @@ class _Ratio:
         self.estimate += _SHARE * (estimate - self.estimate)
         self.actual += _SHARE * (actual - self.actual)
 
-    def factor(self) -> float:
-        """What to multiply an estimate with."""
-        return min(MOST, max(LEAST, (self.actual + self.off) / self.estimate))
+    def factor(self, deviations: float = 1.0) -> float:
+        """What to multiply an estimate with, so many mean deviations above the mean."""
+        return min(MOST, max(LEAST, (self.actual + deviations * self.off) / self.estimate))
+
+
+class _Mean:
+    """A running mean, and how far single counts were off it."""
+
+    __slots__ = ("mean", "off")
+
+    def __init__(self, count: int) -> None:
+        self.mean = float(count)
+        self.off = 0.0
+
+    def add(self, count: int) -> None:
+        """One more count."""
+        self.off += _SHARE * (abs(count - self.mean) - self.off)
+        self.mean += _SHARE * (count - self.mean)
 
 
 class Estimates:
-    """Estimates of input tokens and of nano-dollars by model."""
+    """Estimates of input tokens, output tokens and nano-dollars by model."""
 
     def __init__(self) -> None:
         self._ratios: dict[str, _Ratio] = {}
         self._nano: dict[str, float] = {}
+        self._outputs: dict[str, _Mean] = {}
 
     def tokens(self, model: str, estimate: int) -> int:
         """The input tokens that a request of this quick estimate probably has, at least 1 where that has any."""
@@ -66,6 +87,30 @@ class Estimates:
             _keep(self._ratios, model, _Ratio(estimate, actual))
         else:
             ratio.add(estimate, actual)
+
+    def inputs(self, model: str, estimate: int) -> tuple[int, int]:
+        """The input tokens that a request of this quick estimate has, at least and at most."""
+        ratio = self._ratios.get(model)
+        if estimate <= 0:
+            return 0, 0
+        if ratio is None:
+            return round(estimate * LEAST), -int(-estimate * _UNKNOWN // 1)
+        return round(estimate * ratio.factor(-_WIDE)), max(1, round(estimate * ratio.factor(_WIDE)))
+
+    def outputs(self, model: str) -> tuple[int, int] | None:
+        """The output tokens of an answer of this model, at least and at most; None where none was seen."""
+        known = self._outputs.get(model)
+        if known is None:
+            return None
+        return max(0, round(known.mean - _WIDE * known.off)), round(known.mean + _WIDE * known.off)
+
+    def learn_output(self, model: str, tokens: int) -> None:
+        """An answer of this model had so many output tokens, thoughts among them."""
+        known = self._outputs.get(model)
+        if known is None:
+            _keep(self._outputs, model, _Mean(tokens))
+        else:
+            known.add(tokens)
 
     def nano(self, model: str) -> int:
         """What a call to this model cost of late in nano-dollars, 0 where nothing is known."""

@@ -1,0 +1,102 @@
+"""What a call may spend before it is sent, in tokens and money: the bounds that budgets hold.
+
+Laws:
+
+- the most is what the call takes if its input is as large and its answer as long as they may be; the least, if both
+  are as small as those of the model are;
+- an answer is never longer than the call or the model allows, thoughts included, for each candidate;
+- a price that is not known makes the money None, never 0;
+- not in it, for nobody knows them before: what is cached (it makes a call cheaper) and searches for grounding.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from gemgate.core import pricing
+from gemgate.core.catalog import Card
+from gemgate.core.pricing import Price
+from gemgate.core.purse import Estimate
+from gemgate.core.usage import Detail, Usage
+
+UNKNOWN_OUTPUT: Final = 1_024
+"""The output tokens that an answer may have at least, where its call sets no bound."""
+UNKNOWN_PRICE: Final = Estimate(None, None)
+"""A call that costs money in units that nobody can know before."""
+_IMAGE = 2_580  # tokens of two images, as Google counts them
+_BY_KIND = {"image": "image", "tts": "audio"}
+
+
+class Bounds(msgspec.Struct, frozen=True, gc=False):
+    """Tokens of a call: input and output, each at least and at most."""
+
+    input_least: int
+    input_most: int
+    output_least: int = 0
+    output_most: int = 0
+
+
+def output(
+    asked: int | None, candidates: int, known: tuple[int, int] | None, card: Card | None
+) -> tuple[int, int]:
+    """The output tokens of a call at least and at most.
+
+    ``asked`` is its maxOutputTokens, ``known`` what answers of its model had of late.
+    """
+    least, most = known if known is not None else (1, UNKNOWN_OUTPUT)
+    if asked is not None and asked > 0:
+        most = asked
+    else:
+        most = max(most, _IMAGE if card is not None and card.kind == "image" else UNKNOWN_OUTPUT)
+    if card is not None and card.output is not None:
+        most = min(most, card.output)
+    return max(1, min(least, most)) * candidates, most * candidates
+
+
+def estimate(price: Price | None, bounds: Bounds, media: tuple[str, ...], kind: str, free: bool) -> Estimate:
+    """The bounds with their money. ``media`` are the kinds of media in the input, ``kind`` is the model's card's.
+
+    ``free``: the project pays nothing.
+    """
+    tokens = bounds.input_least + bounds.output_least, bounds.input_most + bounds.output_most
+    if free:
+        return Estimate(0, 0, *tokens)
+    if price is None:
+        return Estimate(None, None, *tokens)
+    details: tuple[Detail, ...] = ()
+    if media and "audio" in media and (price.rates.input_audio or 0) > (price.rates.input or 0):
+        details = (Detail("input", "audio", bounds.input_most),)
+    if kind in _BY_KIND:
+        details += (Detail("output", _BY_KIND[kind], bounds.output_most),)
+    least = pricing.cost(price, Usage(bounds.input_least, 0, bounds.output_least)).billed
+    most = pricing.cost(price, Usage(bounds.input_most, 0, bounds.output_most, details=details)).billed
+    if least is None or most is None:
+        return Estimate(None, None, *tokens)
+    return Estimate(min(least, most), most, *tokens)
+
+
+# Methods that cost money by units that their answers do not count: their rows show `unpriced`, never 0.
+UNMETERED: Final = frozenset(
+    {
+        "models.generateAnswer",
+        "models.generateMessage",
+        "models.generateText",
+        "tunedModels.generateText",
+        "models.predict",
+        "models.predictLongRunning",
+        "models.batchGenerateContent",
+        "models.asyncBatchEmbedContent",
+        "tunedModels.batchGenerateContent",
+        "tunedModels.asyncBatchEmbedContent",
+        "tunedModels.create",
+        "cachedContents.create",
+        "openai.images.generations",
+        "openai.videos.create",
+        "openai.batches.create",
+        "media.uploadToFileSearchStore",
+        "fileSearchStores.importFile",
+    }
+)
+"""Their ids."""
