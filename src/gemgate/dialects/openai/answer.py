@@ -30,7 +30,7 @@ def completion(body: bytes, call_id: bytes, model: str, created: int, kept: Kept
         "id": completion_id(call_id),
         "object": "chat.completion",
         "created": created,
-        "model": answer.model_version or model,
+        "model": answer.model_version.removeprefix("models/") or model,
         "choices": choices,
     }
     if answer.usage_metadata is not None:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from gemgate.dialects.gemini import usage
 from gemgate.dialects.openai import answered, counts
 from gemgate.dialects.openai.answer import completion, completion_id, image, signed, tool_call
 from gemgate.dialects.openai.pivot import DONE, JSON, STREAM, Signature
@@ -73,7 +74,7 @@ class Completion:
         self._choices: dict[int, _Choice] = {}
         self._head = b""
         self._tail = b',"usage":null}\n\n' if form.usage else b"}\n\n"
-        self._usage: dict[str, object] | None = None
+        self._usage: usage.Metadata | None = None
 
     @property
     def media(self) -> str:
@@ -104,15 +105,16 @@ class Completion:
             for index, choice in self._choices.items()
             if not choice.finished
         ]
-        if self._form.usage and self._usage is not None:
-            out.append(self._begin()[: -len(b'{"index":')] + b'],"usage":' + _encode(self._usage) + b"}\n\n")
+        if self._usage is not None:
+            counted = _encode(counts.usage(self._usage))
+            out.append(self._begin()[: -len(b'{"index":')] + b'],"usage":' + counted + b"}\n\n")
         out.append(DONE)
         return b"".join(out)
 
     def _event(self, data: bytes) -> bytes:
         answer = answered.decode(data)
         if answer.usage_metadata is not None and self._form.usage:
-            self._usage = counts.usage(answer.usage_metadata)
+            self._usage = answer.usage_metadata
         if not self._head:
             self._name(answer)
         out: list[bytes] = []
@@ -129,7 +131,7 @@ class Completion:
             "id": completion_id(self._call_id),
             "object": "chat.completion.chunk",
             "created": self._created,
-            "model": answer.model_version or self._model,
+            "model": answer.model_version.removeprefix("models/") or self._model,
         }
         if answer.tier:
             said["service_tier"] = counts.tier(answer.tier)

@@ -15,6 +15,9 @@ from gemgate.core.errors import Refused
 
 INVALID = "INVALID_REQUEST"
 UNSUPPORTED = "UNSUPPORTED_PARAMETER"
+_MOST = 32  # names that are kept: they go into a header
+_LONGEST = 64
+_ODD = re.compile(r"[^A-Za-z0-9_.\-\[\]]")
 _WHERE = re.compile(r"^(.*?) - at `(?:key in )?\$\.?(.*)`$", re.DOTALL)
 
 
@@ -38,8 +41,10 @@ class Leftovers:
     def note(self, name: str, *, known: bool = False) -> bool:
         """Whether to send it all the same. ``known``: Google has a field for it, though many models refuse it.
 
-        Raises ``Refused`` (400) where such parameters are refused.
+        A name may be a client's own invention: it is kept to what a header can carry. Raises ``Refused`` (400)
+        where such parameters are refused.
         """
+        name = _ODD.sub("?", name)[:_LONGEST]
         if self._how == Unsupported.REFUSE:
             raise Refused(
                 400,
@@ -49,12 +54,13 @@ class Leftovers:
             )
         if known and self._how == Unsupported.SEND:
             return True
-        self._names[name] = None
+        if len(self._names) < _MOST:
+            self._names[name] = None
         return False
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What was left out, each once."""
+        """What was left out, each once, of very many the first."""
         return tuple(self._names)
 
 
