@@ -68,11 +68,15 @@ def signed(signature: str) -> dict[str, Any]:
     return {"google": {"thought_signature": signature}}
 
 
-def image(blob: answered.Blob) -> dict[str, Any] | None:
-    """A picture as clients of OpenAI's form have them; None for another medium, which has no place there."""
+def image(blob: answered.Blob, at: int) -> dict[str, Any] | None:
+    """A picture as clients of OpenAI's form have them; None for another medium, which has no place there.
+
+    ``at`` is its place among those of its choice: without it OpenAI's SDK cannot sum up a stream.
+    """
     if not blob.mime_type.startswith("image/"):
         return None
-    return {"type": "image_url", "image_url": {"url": f"data:{blob.mime_type};base64,{blob.data}"}}
+    url = f"data:{blob.mime_type};base64,{blob.data}"
+    return {"index": at, "type": "image_url", "image_url": {"url": url}}
 
 
 def _choice(candidate: answered.Candidate, call_id: bytes, kept: Kept) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def _choice(candidate: answered.Candidate, call_id: bytes, kept: Kept) -> dict[s
         if part.text:
             (thoughts if part.thought else texts).append(part.text)
         elif part.inline_data is not None:
-            picture = image(part.inline_data)
+            picture = image(part.inline_data, len(images))
             if picture is not None:
                 images.append(picture)
     finish = answered.finish(candidate.finish_reason, bool(calls))

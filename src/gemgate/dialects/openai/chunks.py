@@ -37,10 +37,11 @@ class Form(msgspec.Struct, frozen=True):
 class _Choice:
     """What was said of one choice so far."""
 
-    __slots__ = ("calls", "finished", "said", "signature")
+    __slots__ = ("calls", "finished", "images", "said", "signature")
 
     def __init__(self) -> None:
         self.calls = 0
+        self.images = 0
         self.said = False
         self.finished = False
         self.signature = ""
@@ -190,8 +191,9 @@ class Completion:
                 name = "reasoning_content" if part.thought else "content"
                 delta[name] = delta.get(name, "") + part.text
             elif part.inline_data is not None:
-                picture = image(part.inline_data)
+                picture = image(part.inline_data, choice.images)
                 if picture is not None:
+                    choice.images += 1
                     delta.setdefault("images", []).append(picture)
         if not delta:
             return b""
