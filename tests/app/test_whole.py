@@ -119,6 +119,8 @@ def test_a_clients_own_key_never_meets_the_simulator(tmp_path: Path) -> None:
     assert list(found) == ["gateway", "console"]
     assert "--demo-key" not in found["gateway"].arguments
     assert "each client's own key" in banner(settings, found, "0")[2]
+    assert "your own API key)" in banner(settings, found, "0")[4]
+    assert "and a virtual key as x-gemgate-key" in banner(settings, found, "0", keyed=True)[4]
     with served(tmp_path, "--demo", env={"GEMGATE_UPSTREAM_CREDENTIALS": "client"}) as one:
         assert one.wait() == 1
         assert "demo" in one.lines[-1]

@@ -21,9 +21,12 @@ from hypothesis import strategies as st
 from sampled import identity, intent, record
 from served import environment, served
 
+from gemgate.app.folder import FolderError
+from gemgate.app.serve import keyed
 from gemgate.cli.faults import CommandFault
 from gemgate.cli.main import group
 from gemgate.cli.values import End, Label, Limit, Money, Name, Network, Period, Share, Tokens, Zone
+from gemgate.config import load
 from gemgate.core.access import Keys
 from gemgate.core.call import Outcome, spell
 from gemgate.store import connection, keys, ledger, migrate
@@ -244,7 +247,21 @@ def test_a_port_that_others_reach_does_not_open_without_a_key(tmp_path: Path) ->
     said("create", "ci", "--data", str(tmp_path / "data"))
     said("disable", "ci", "--data", str(tmp_path / "data"))
     with served(tmp_path, "--gateway-port", "0", "--console-port", "0", env=env) as one:
-        one.until("runs: gateway")
+        assert "a virtual key as API key" in one.until("use it")
+
+
+def test_an_unreadable_record_opens_no_port_to_others(tmp_path: Path) -> None:
+    said("create", "ci")
+    alone, open_ = (
+        load(None, {"GEMGATE_GATEWAY_HOST": host}, {"data": tmp_path / "gemgate-data"})
+        for host in ("127.0.0.1", "0.0.0.0")
+    )
+    assert keyed(alone)
+    assert keyed(open_)
+    Path("gemgate-data/gemgate.db").write_bytes(b"not a database " * 1000)
+    assert not keyed(alone)
+    with pytest.raises(FolderError, match="nobody knows the virtual keys"):
+        keyed(open_)
 
 
 def test_calls_are_found_by_key_tag_and_user_and_tell_whose_they_are() -> None:

@@ -84,8 +84,11 @@ def pause(deaths: int) -> float:
     return float(min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(deaths - 1, 20)))
 
 
-def banner(settings: Settings, found: dict[str, Role], version: str) -> list[str]:
-    """The five lines that say what runs, where, with which upstream, where data is, and how to use it."""
+def banner(settings: Settings, found: dict[str, Role], version: str, *, keyed: bool = False) -> list[str]:
+    """The five lines that say what runs, where, with which upstream, where data is, and how to use it.
+
+    ``keyed`` says that virtual keys exist, so that clients need one.
+    """
     names = [name for name in (GATEWAY, CONSOLE, SIMULATOR) if name in found]
     where = "   ".join(f"{name} {found[name].url}" for name in (GATEWAY, CONSOLE) if name in found)
     return [
@@ -93,7 +96,7 @@ def banner(settings: Settings, found: dict[str, Role], version: str) -> list[str
         f"  where     {where}",
         f"  upstream  {_upstream(settings, found)}",
         f"  data      {settings.data.absolute()}",
-        f"  use it    {_usage(settings, found)}",
+        f"  use it    {_usage(settings, found, keyed=keyed)}",
     ]
 
 
@@ -110,8 +113,11 @@ def _upstream(settings: Settings, found: dict[str, Role]) -> str:
     return f"{settings.upstream.base_url} with {keys} {'key' if keys == 1 else 'keys'} of {projects}"
 
 
-def _usage(settings: Settings, found: dict[str, Role]) -> str:
+def _usage(settings: Settings, found: dict[str, Role], *, keyed: bool) -> str:
     if GATEWAY not in found:
         return f"open {found[CONSOLE].url}"
-    key = "your own API key" if settings.upstream.credentials == "client" else "any API key"
+    if settings.upstream.credentials == "client":
+        key = "your own API key" + (", and a virtual key as x-gemgate-key" if keyed else "")
+    else:
+        key = "a virtual key as API key" if keyed else "any API key"
     return f"export GOOGLE_GEMINI_BASE_URL={found[GATEWAY].url}   (then any Gemini SDK, with {key})"

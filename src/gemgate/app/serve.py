@@ -42,8 +42,7 @@ def serve(read: Callable[[], Settings], parts: Sequence[str], say: Callable[[str
     os.umask(0o077)
     with taken(settings.data, parts):
         bring_up_to_date(settings, say)
-        if GATEWAY in parts:
-            require_key(settings)
+        with_keys = GATEWAY in parts and keyed(settings)
         simulated = settings.simulated and GATEWAY in parts
         found = roles(settings, parts, ports.pick("127.0.0.1") if simulated else 0)
         _claim(settings, found)
@@ -52,7 +51,7 @@ def serve(read: Callable[[], Settings], parts: Sequence[str], say: Callable[[str
                 "GEMGATE_GATEWAY_PORT": str(settings.gateway.port),
                 "GEMGATE_CONSOLE_PORT": str(found[CONSOLE].port if CONSOLE in found else 0),
             }
-        return Supervisor(settings, found, read, say).run()
+        return Supervisor(settings, found, read, say, keyed=with_keys).run()
 
 
 def bring_up_to_date(settings: Settings, say: Callable[[str], None]) -> None:
@@ -84,21 +83,23 @@ def bring_up_to_date(settings: Settings, say: Callable[[str], None]) -> None:
         )
 
 
-def require_key(settings: Settings) -> None:
-    """See that a port which others reach asks for a key that exists. Raises ConfigError, FolderError."""
+def keyed(settings: Settings) -> bool:
+    """Whether virtual keys exist, so that clients need one. Raises ConfigError where one is needed and there is none,
+    FolderError where one is needed and nobody can know."""
     fault = keyless(settings)
-    if fault is None:
-        return
     try:
         with contextlib.closing(reader(settings.database)) as conn, reading(conn):
             found, _ = keys.every(conn)
     except (sqlite3.Error, OSError) as error:
+        if fault is None:
+            return False
         raise FolderError(
             f"{settings.database} cannot be read now ({error}), so nobody knows the virtual keys that a gateway "
             f"at {settings.gateway.host} needs. Run `gemgate doctor`, then start again."
         ) from None
-    if not found:
+    if not found and fault is not None:
         raise ConfigError([fault])
+    return bool(found)
 
 
 def last_words(stderr: str) -> str:

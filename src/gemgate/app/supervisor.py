@@ -63,7 +63,10 @@ def heard() -> Iterator[socket.socket]:
 
 
 class Supervisor:
-    """Runs ``roles`` until told to stop. ``reload`` reads settings anew, ``say`` takes lines for people."""
+    """Runs ``roles`` until told to stop. ``reload`` reads settings anew, ``say`` takes lines for people.
+
+    ``keyed`` says that virtual keys exist.
+    """
 
     def __init__(
         self,
@@ -71,7 +74,10 @@ class Supervisor:
         roles: dict[str, Role],
         reload: Callable[[], Settings],
         say: Callable[[str], None],
+        *,
+        keyed: bool = False,
     ) -> None:
+        self._keyed = keyed
         self._settings = settings
         self._roles = roles
         self._reload = reload
@@ -173,7 +179,7 @@ class Supervisor:
         if self._announced or not all(name in ready for name in first):
             return
         self._announced = True
-        for line in banner(self._settings, self._roles, __version__):
+        for line in banner(self._settings, self._roles, __version__, keyed=self._keyed):
             self._say(line)
         console = self._roles.get(CONSOLE)
         if console is not None and console.child is None:
