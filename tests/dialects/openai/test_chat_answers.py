@@ -184,10 +184,10 @@ def test_a_stream_says_the_same_as_the_whole(events: list[list[Any]], reason: st
     state = ChatCompletionStreamState()
     for chunk in unpack(many.feed(sse(pieces)) + many.close())[:-1]:
         list(state.handle_chunk(ChatCompletionChunk.model_validate(chunk)))
-    summed = state.current_completion_snapshot.model_dump(mode="json")
+    summed = state.current_completion_snapshot.model_dump(mode="json", exclude_unset=True)
     assert many.kept == one.kept
     assert (summed["id"], summed["model"], summed["created"]) == (whole["id"], whole["model"], CREATED)
-    assert {name: summed["usage"][name] for name in whole["usage"]} == whole["usage"]
+    assert summed["usage"] == whole["usage"]
     (here,), (there,) = summed["choices"], whole["choices"]
     assert here["finish_reason"] == there["finish_reason"]
     message, expected = here["message"], there["message"]
