@@ -166,6 +166,7 @@ CHARGES: Final = ("attempt_seq", "position", "kind_id", "quantity", "nano")
 DETAILS: Final = ("attempt_seq", "position", "side_id", "modality_id", "tokens")
 PREFIXES: Final = ("call_seq", "size", "hash")
 CALL_TAGS: Final = ("call_seq", "tag_id")
+BUDGET_SPENDS: Final = ("budget_id", "slot", "spent")
 EVENTS: Final = ("at", "kind", "subject", "sentence")
 
 
@@ -174,17 +175,20 @@ BLOCK: Final = 16
 
 
 class Insert:
-    """An INSERT into one table. ``ignore`` names the unique columns whose repetition is no fault."""
+    """An INSERT into one table. ``unique`` names the columns whose repetition is no fault, ``then`` is what it
+    does to the row that is there."""
 
-    def __init__(self, table: str, columns: tuple[str, ...], *, ignore: str = "") -> None:
+    def __init__(
+        self, table: str, columns: tuple[str, ...], *, unique: str = "", then: str = "NOTHING"
+    ) -> None:
         marks = f"({','.join('?' * len(columns))})"
         head = f"INSERT INTO {table}({','.join(columns)}) VALUES"
-        tail = f" ON CONFLICT({ignore}) DO NOTHING" if ignore else ""
+        tail = f" ON CONFLICT({unique}) DO {then}" if unique else ""
         self.one: Final = head + marks + tail
         self.block: Final = head + ",".join([marks] * BLOCK) + tail
 
     def rows(self, conn: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> int:
-        """Insert the rows in order; returns how many were new."""
+        """Insert the rows in order; returns how many were new, or changed."""
         new = 0
         whole = len(rows) - len(rows) % BLOCK
         for place in range(0, whole, BLOCK):
@@ -194,12 +198,19 @@ class Insert:
         return new
 
 
-INSERT_OPEN: Final = Insert("open_calls", OPEN_CALLS, ignore="call_id,attempt")
-INSERT_CALL: Final = Insert("calls", CALLS, ignore="call_id")
+INSERT_OPEN: Final = Insert("open_calls", OPEN_CALLS, unique="call_id,attempt")
+INSERT_CALL: Final = Insert("calls", CALLS, unique="call_id")
 INSERT_ATTEMPT: Final = Insert("attempts", ATTEMPTS)
 INSERT_CHARGE: Final = Insert("charges", CHARGES)
 INSERT_DETAIL: Final = Insert("details", DETAILS)
 INSERT_PREFIX: Final = Insert("prefixes", PREFIXES)
 # Two names of a full dimension are one tag.
-INSERT_CALL_TAG: Final = Insert("call_tags", CALL_TAGS, ignore="call_seq,tag_id")
+INSERT_CALL_TAG: Final = Insert("call_tags", CALL_TAGS, unique="call_seq,tag_id")
 INSERT_EVENT: Final = Insert("events", EVENTS)
+# SQLite makes a float of a sum beyond 63 bits, which is more than the most there is.
+ADD_SPENDS: Final = Insert(
+    "budget_spends",
+    BUDGET_SPENDS,
+    unique="budget_id,slot",
+    then=f"UPDATE SET spent = min({2**63 - 1}, spent + excluded.spent)",
+)

@@ -14,14 +14,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from gemgate.core.call import Charged
+from gemgate.store.columns import ADD_SPENDS
 
 MOST: Final = 2**63 - 1
-# SQLite would make a float of a sum that is too large.
-_ADD: Final = f"""
-INSERT INTO budget_spends(budget_id, slot, spent) VALUES(?, ?, ?)
-ON CONFLICT(budget_id, slot) DO UPDATE SET
-    spent = CASE WHEN spent > {MOST} - excluded.spent THEN {MOST} ELSE spent + excluded.spent END
-"""
 
 
 def add(conn: sqlite3.Connection, charged: Sequence[Iterable[Charged]]) -> None:
@@ -34,7 +29,7 @@ def add(conn: sqlite3.Connection, charged: Sequence[Iterable[Charged]]) -> None:
             if one.amount > 0:
                 place = (one.budget, one.slot)
                 sums[place] = sums.get(place, 0) + one.amount
-    conn.executemany(_ADD, [(*place, min(amount, MOST)) for place, amount in sums.items()])
+    ADD_SPENDS.rows(conn, [(*place, min(amount, MOST)) for place, amount in sums.items()])
 
 
 def since(conn: sqlite3.Connection, slot: int = 0) -> list[Charged]:
