@@ -16,6 +16,8 @@ from gemgate.dialects.openai.pivot import JSON, STREAM, Signature
 from gemgate.dialects.openai.responses.form import RUNNING, Ending, Form
 from gemgate.dialects.openai.responses.output import Events, Output
 
+_DONE = b"[DONE]"  # how Google ends the events of an interaction
+
 
 class Answer:
     """A rendering of one answer. Who derives from it takes Google's JSON and says how the answer ended.
@@ -89,7 +91,7 @@ class Answer:
 
     def _told(self, events: list[sse.Event]) -> bytes:
         for event in events:
-            if event.data[:1] == b"{":
+            if event.data.strip() != _DONE:
                 self.take(event.data)
         return b"" if self._events is None else self._events.take()
 

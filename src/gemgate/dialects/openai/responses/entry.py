@@ -73,9 +73,9 @@ def read(door: Door, query: Mapping[str, str], body: bytes, unsupported: str) ->
         asked = request.decode(body, unsupported)
         previous = asked.body.previous_response_id
         if previous:
-            _interaction(previous, "previous_response_id")
+            _interaction(previous, previous=True)
         return Created(asked)
-    path = f"{_PATH}/{quote(_interaction(door.resource, ''), safe='')}"
+    path = f"{_PATH}/{quote(_interaction(door.resource), safe='')}"
     if door.action == "input_items":
         raise Refused(
             404,
@@ -96,12 +96,12 @@ def read(door: Door, query: Mapping[str, str], body: bytes, unsupported: str) ->
     return Plain("", Pivot("GET", path, "", b"", partial(Told, None, None)))
 
 
-def _interaction(name: str, field: str) -> str:
-    """The interaction behind the id of an answer. Raises ``Refused``: 404, or 400 where a ``field`` names it."""
+def _interaction(name: str, *, previous: bool = False) -> str:
+    """The interaction behind the id of an answer. Raises ``Refused``: 404, or 400 for that of the one before."""
     found = name.removeprefix(form.NAME)
     if found and found != name and not found.startswith(form.UNSTORED):
         return found
     hint = "An answer is kept unless store is false. Ids of other makers are not known here."
-    if field:
-        raise Refused(400, "NOT_KEPT", f"Invalid '{field}': nobody keeps an answer {name}.", hint=hint)
+    if previous:
+        raise Refused(400, "PREVIOUS_RESPONSE_NOT_FOUND", f"Nobody keeps an answer {name}.", hint=hint)
     raise Refused(404, "NOT_KEPT", f"Nobody keeps an answer {name}.", hint=hint)

@@ -138,7 +138,7 @@ class Told(Answer):
         if self._asked is None and seen.created:
             self.form.created = _seconds(seen.created) or self.form.created
         seed = self._call_id
-        if seen.id and (self._asked is None or self._asked.body.store is not False):
+        if self._output is None and seen.id and (self._asked is None or self._asked.body.store is not False):
             self.form.id = form.NAME + seen.id
             seed = hashlib.blake2b(seen.id.encode(), digest_size=16).digest()
         encrypted = self._asked is not None and self._asked.encrypted

@@ -101,6 +101,8 @@ class Turns:
     def _message(self, item: Item, where: str) -> None:
         found = parts(item.content, f"{where}.content")
         if item.role in _SYSTEM:
+            if any("text" not in part for part in found):
+                raise invalid(f"{where}.content", "only text can stand here.")
             self.system += found
         elif item.role == "user":
             self._append("user", found)
@@ -111,16 +113,16 @@ class Turns:
                 found[-1]["thoughtSignature"] = signature
             self._append("model", found)
         else:
-            raise invalid(f"{where}.role", f"'{item.role}' is neither user, assistant, system nor developer")
+            raise invalid(f"{where}.role", f"'{item.role}' is neither user, assistant, system nor developer.")
 
     def _call(self, item: Item, where: str) -> None:
         if not item.call_id or not item.name:
-            raise invalid(where, "a function_call must have a call_id and a name")
+            raise invalid(where, "a function_call must have a call_id and a name.")
         self._names[item.call_id] = item.name
         try:
             arguments: object = _raw.decode(item.arguments or "{}")
         except (msgspec.DecodeError, RecursionError):
-            raise invalid(f"{where}.arguments", "the text of a JSON object is due") from None
+            raise invalid(f"{where}.arguments", "the text of a JSON object is due.") from None
         kept = self._kept.get(item.call_id, _NO_SIGNATURE)
         call: Json = {"name": item.name, "args": arguments}
         own = kept.google_id or google_id(item.call_id)
@@ -135,7 +137,7 @@ class Turns:
 
     def _result(self, item: Item, where: str) -> Json:
         if not item.call_id:
-            raise invalid(f"{where}.call_id", "a function_call_output must have a call_id")
+            raise invalid(f"{where}.call_id", "a function_call_output must have a call_id.")
         kept = self._kept.get(item.call_id, _NO_SIGNATURE)
         name = self._names.get(item.call_id) or kept.name or item.name or ""
         if not self._loose and item.call_id not in self._names:
@@ -211,8 +213,8 @@ def _sign_first(content: Json) -> None:
 def _unserved(kind: str, where: str) -> Refused:
     if kind == "item_reference":
         hint = "Send the item itself, or name the answer that it is part of in previous_response_id."
-        return Refused(400, INVALID, f"Invalid '{where}': items cannot be named by id here", hint=hint)
-    said = f"items of type '{kind}' are not served here" if kind else "an item must have a type or a role"
+        return Refused(400, INVALID, f"Invalid '{where}': items cannot be named by id here.", hint=hint)
+    said = f"items of type '{kind}' are not served here." if kind else "an item must have a type or a role."
     return Refused(
         400,
         INVALID,

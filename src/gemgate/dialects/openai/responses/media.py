@@ -20,7 +20,12 @@ _KINDS = ("image", "audio", "video")
 def part(content: Content, where: str) -> Json:
     """The part for one media content. Raises ``Refused`` (400)."""
     if content.type == "input_image" and content.image_url:
-        return chat.from_url(content.image_url, f"{where}.image_url")
+        made = chat.from_url(content.image_url, f"{where}.image_url")
+        held = made.get("fileData")
+        if held is not None and not held["fileUri"].startswith(chat.FILES):
+            # Many addresses of images do not end in their type, but Google wants one.
+            held.setdefault("mimeType", "image/jpeg")
+        return made
     if content.type == "input_file" and content.file_url:
         return chat.from_url(content.file_url, f"{where}.file_url")
     if content.type in ("input_image", "input_file"):

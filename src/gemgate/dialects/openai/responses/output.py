@@ -68,7 +68,7 @@ class Output:
         self._pieces: list[str] = []
         self._logprobs: list[Json] = []
         self._signature = ""
-        self._calls = 0
+        self._places: dict[str, int] = {}  # by kind: another read may see other items, with the same ids
 
     def think(self, text: str) -> None:
         """More of the summary of the reasoning."""
@@ -117,8 +117,7 @@ class Output:
                 self._reasoning()
             assert self._open is not None
             self._open["encrypted_content"] = MARK + signature
-        own = tool_call_id(self._seed, 0, self._calls)
-        self._calls += 1
+        own = tool_call_id(self._seed, 0, self._places.get("fc", 0))
         if self._lasting:
             own = joined(own, google_id)
         item = {
@@ -165,7 +164,8 @@ class Output:
         self._start({"type": "reasoning", "summary": [], "encrypted_content": None}, "rs")
 
     def _message(self, kind: str) -> None:
-        if self._open is not None and self._open["type"] == "message":
+        held = self._open["content"] if self._open is not None and self._open["type"] == "message" else ()
+        if held and held[0]["type"] == kind:
             return
         self._start({"type": "message", "status": "in_progress", "role": "assistant", "content": []}, "msg")
         self._logprobs = []
@@ -175,7 +175,9 @@ class Output:
 
     def _start(self, item: Json, prefix: str) -> None:
         self.close()
-        item = {"id": f"{prefix}_{self._seed.hex()}{len(self.items):x}", **item}
+        place = self._places.get(prefix, 0)
+        self._places[prefix] = place + 1
+        item = {"id": f"{prefix}_{self._seed.hex()}{place:x}", **item}
         self.items.append(item)
         self._open = item
         self._tell("output_item.added", {"item": item}, item_id=False)

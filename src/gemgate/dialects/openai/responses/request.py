@@ -9,6 +9,7 @@ Laws:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -34,6 +35,7 @@ class Content(msgspec.Struct):
     file_url: str | None = None
     filename: str | None = None
     input_audio: Audio | None = None
+    detail: str | None = None
 
 
 class Item(msgspec.Struct):
@@ -166,8 +168,8 @@ _KNOWN = frozenset(Body.__struct_fields__)
 _SILENT = frozenset({"stream_options"})
 _REFUSED = {
     "conversation": "conversations are not kept here; follow an answer with previous_response_id, or send the"
-    " whole conversation as input",
-    "prompt": "prompts stored at OpenAI's are not known here; send the text as instructions and input",
+    " whole conversation as input.",
+    "prompt": "prompts stored at OpenAI's are not known here; send the text as instructions and input.",
 }
 _TIERS = {"default": "standard", "standard": "standard", "flex": "flex", "priority": "priority"}
 
@@ -183,9 +185,9 @@ def decode(body: bytes, unsupported: str) -> Asked:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise misread(fault) from None
     if not asked.model:
-        raise invalid("model", "a model must be named")
+        raise invalid("model", "a model must be named.")
     if asked.input in (None, [], "") and not asked.previous_response_id:
-        raise invalid("input", "a text, or a list with at least one item, is due")
+        raise invalid("input", "a text, or a list with at least one item, is due.")
     for name, why in _REFUSED.items():
         if bytes(fields.get(name, ABSENT)) not in _NULL:
             raise invalid(name, why)
@@ -193,9 +195,9 @@ def decode(body: bytes, unsupported: str) -> Asked:
         if tool.type != "function":
             raise _tool(f"tools[{at}].type", tool.type)
         if not tool.name:
-            raise invalid(f"tools[{at}].name", "a function must have a name")
+            raise invalid(f"tools[{at}].name", "a function must have a name.")
     if asked.background and asked.store is False:
-        raise invalid("background", "an answer in the background must be stored")
+        raise invalid("background", "an answer in the background must be stored.")
     return Asked(asked, fields, _left_out(asked, fields, unsupported))
 
 
@@ -213,7 +215,7 @@ def _tool(name: str, kind: str) -> Refused:
     return Refused(
         400,
         INVALID,
-        f"Invalid '{name}': tools of type '{kind}' run at OpenAI's and are not served here",
+        f"Invalid '{name}': tools of type '{kind}' run at OpenAI's and are not served here.",
         hint="Only tools of type function are served.",
     )
 
@@ -241,10 +243,18 @@ def _left_out(asked: Body, fields: dict[str, msgspec.Raw], unsupported: str) -> 
         left.note("top_logprobs")  # interactions tell none
     if stored and LOGPROBS in (asked.include or ()):
         left.note("include")
+    if any(content.detail not in (None, "auto") for content in _contents(asked.input)):
+        left.note("input_image.detail")
     for name, value in fields.items():
         if name not in _KNOWN and name not in _SILENT and bytes(value) not in _NULL:
             left.note(name)
     return left.names
+
+
+def _contents(items: str | list[Item] | None) -> Iterator[Content]:
+    for item in items if isinstance(items, list) else ():
+        for held in (item.content, item.output):
+            yield from held if isinstance(held, list) else ()
 
 
 def tier(asked: Body) -> str:
@@ -280,7 +290,7 @@ def json_schema(asked: Body) -> tuple[bool, msgspec.Raw]:
     if form.type == "json_object":
         return True, ABSENT
     if form.type != "json_schema":
-        raise invalid("text.format.type", f"'{form.type}' is neither text, json_object nor json_schema")
+        raise invalid("text.format.type", f"'{form.type}' is neither text, json_object nor json_schema.")
     if bytes(form.schema) in _NULL:
-        raise invalid("text.format.schema", "a schema is due")
+        raise invalid("text.format.schema", "a schema is due.")
     return True, schema.passed(form.schema)

@@ -30,7 +30,7 @@ def interaction(asked: Asked, signatures: Mapping[str, Signature]) -> bytes:
     elif turns.contents:
         made["input"] = _steps(turns.contents)
     if turns.system:
-        made["system_instruction"] = "\n\n".join(part["text"] for part in turns.system if "text" in part)
+        made["system_instruction"] = "\n\n".join(part["text"] for part in turns.system)
     if body.previous_response_id:
         made["previous_interaction_id"] = body.previous_response_id.removeprefix("resp_")
     functions, calling = request.functions(body)
