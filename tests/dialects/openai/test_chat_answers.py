@@ -176,7 +176,7 @@ def test_a_stream_says_the_same_as_the_whole(events: list[list[Any]], reason: st
     last = {"text": "", "thoughtSignature": mark} if mark else {"text": "."}
     said = [*events, [last]]
     pieces = [{"candidates": [{"content": {"parts": row}}], "usageMetadata": USAGE} for row in said]
-    pieces[-1]["candidates"][0]["finishReason"] = reason  # type: ignore[index]
+    pieces[-1]["candidates"][0]["finishReason"] = reason
     joined = [part for row in said for part in row]
     answer = {"candidates": [{"content": {"parts": joined}, "finishReason": reason}], "usageMetadata": USAGE}
     one, many = rendering(stream=False), rendering(usage=True)

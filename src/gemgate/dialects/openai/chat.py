@@ -29,6 +29,7 @@ _TIERS = {
 }
 _NULL = b"null"
 _INT32 = 1 << 31
+_LONGEST_NAME = 256
 _PLAIN = (
     ("temperature", "temperature"),
     ("top_p", "topP"),
@@ -54,6 +55,8 @@ class Chat:
         self.tags: tuple[str, ...] = ()
         if not self.model:
             raise invalid("model", "name the model.")
+        if len(self.model) > _LONGEST_NAME:
+            raise invalid("model", f"a name of more than {_LONGEST_NAME} characters is no model's.")
         history = History(leftovers)
         for at, message in enumerate(asked.messages):
             history.add(at, message)

@@ -35,7 +35,7 @@ def thinking(model: str, effort: str) -> tuple[str, str | int] | None:
     level = "xhigh" if effort == "max" else effort
     card = _catalog().card(model)
     if card is None or not (card.levels or card.budget):
-        known = _guess(model)
+        known = _guess(model) if card is None or card.kind == "text" else None
         if known is None:
             return None
         if known.id == _ASKED:
