@@ -27,9 +27,9 @@ def test_what_a_call_made_is_found_by_its_name(conn: Connection) -> None:
         ],
     )
     assert affinity.find(conn, ["files/a", "cachedContents/b", "batches/c", "files/nobody", ""]) == {
-        "files/a": ("one", ""),
-        "cachedContents/b": ("one", MODEL),
-        "batches/c": ("two", ""),
+        "files/a": ("one", "", ""),
+        "cachedContents/b": ("one", MODEL, ""),
+        "batches/c": ("two", "", ""),
     }
     assert affinity.find(conn, []) == {}
 
@@ -45,9 +45,9 @@ def test_the_later_answer_wins_in_whatever_order_they_are_told(conn: Connection)
     early, late = told(Made("files/a", "one")), told(Made("files/a", "two"), at=START + 9)
     ledger.settle(conn, [late])
     ledger.settle(conn, [early])
-    assert affinity.find(conn, ["files/a"]) == {"files/a": ("two", "")}
+    assert affinity.find(conn, ["files/a"]) == {"files/a": ("two", "", "")}
     ledger.settle(conn, [told(Made("files/a", "three"), at=START + 9)])
-    assert affinity.find(conn, ["files/a"]) == {"files/a": ("three", "")}
+    assert affinity.find(conn, ["files/a"]) == {"files/a": ("three", "", "")}
 
 
 def test_a_record_told_twice_does_not_bring_back_what_was_forgotten(conn: Connection) -> None:
@@ -62,9 +62,38 @@ def test_a_record_told_twice_does_not_bring_back_what_was_forgotten(conn: Connec
 def test_an_answer_that_names_no_model_keeps_the_one_known_on_that_project(conn: Connection) -> None:
     ledger.settle(conn, [told(Made("cachedContents/b", "one", MODEL))])
     ledger.settle(conn, [told(Made("cachedContents/b", "one"), at=START + 1)])
-    assert affinity.find(conn, ["cachedContents/b"]) == {"cachedContents/b": ("one", MODEL)}
+    assert affinity.find(conn, ["cachedContents/b"]) == {"cachedContents/b": ("one", MODEL, "")}
     ledger.settle(conn, [told(Made("cachedContents/b", "two"), at=START + 2)])
-    assert affinity.find(conn, ["cachedContents/b"]) == {"cachedContents/b": ("two", "")}
+    assert affinity.find(conn, ["cachedContents/b"]) == {"cachedContents/b": ("two", "", "")}
+
+
+def test_a_thing_is_its_makers_and_who_looks_at_it_changes_nothing(conn: Connection) -> None:
+    ledger.settle(conn, [told(Made("files/a", "one", tenant="key:7"))])
+    assert affinity.find(conn, ["files/a"]) == {"files/a": ("one", "", "key:7")}
+    ledger.settle(conn, [told(Made("files/a", "one"), at=START + 1)])
+    assert affinity.find(conn, ["files/a"]) == {"files/a": ("one", "", "key:7")}
+    ledger.settle(conn, [told(Made("files/a", "one", tenant="key:8"), at=START + 2)])
+    assert affinity.find(conn, ["files/a"]) == {"files/a": ("one", "", "key:8")}
+
+
+def test_what_moved_to_another_project_is_nobodys_until_somebody_makes_it(conn: Connection) -> None:
+    ledger.settle(conn, [told(Made("files/a", "one", tenant="key:7"))])
+    ledger.settle(conn, [told(Made("files/a", "two"), at=START + 1)])
+    assert affinity.find(conn, ["files/a"]) == {"files/a": ("two", "", "")}
+
+
+def test_the_maker_is_known_also_when_its_word_comes_last(conn: Connection) -> None:
+    ledger.settle(conn, [told(Made("files/a", "one"), at=START + 9)])
+    ledger.settle(conn, [told(Made("files/a", "one", tenant="key:7"))])
+    assert affinity.find(conn, ["files/a"]) == {"files/a": ("one", "", "key:7")}
+    # Neither another maker before it, nor the maker of what stood elsewhere.
+    ledger.settle(conn, [told(Made("files/a", "one", tenant="key:8"), at=START + 1)])
+    ledger.settle(conn, [told(Made("files/b", "two"), at=START + 9)])
+    ledger.settle(conn, [told(Made("files/b", "one", tenant="key:8"))])
+    assert affinity.find(conn, ["files/a", "files/b"]) == {
+        "files/a": ("one", "", "key:7"),
+        "files/b": ("two", "", ""),
+    }
 
 
 def test_it_passes_through_the_spill_file(conn: Connection) -> None:
@@ -72,14 +101,14 @@ def test_it_passes_through_the_spill_file(conn: Connection) -> None:
     operation, value = operations.decode(operations.encode(ledger.settle, one))
     assert value == one
     operations.apply(conn, [(operation, value)])
-    assert affinity.find(conn, ["files/a"]) == {"files/a": ("one", MODEL)}
+    assert affinity.find(conn, ["files/a"]) == {"files/a": ("one", MODEL, "")}
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sets(st.text(st.characters(), max_size=260), max_size=12))
 def test_any_name_is_found_again_and_none_is_taken_for_another(conn: Connection, some: set[str]) -> None:
     conn.execute("DELETE FROM affinities")
-    homes = {name: ("even" if len(name) % 2 == 0 else "odd", "") for name in some}
+    homes = {name: ("even" if len(name) % 2 == 0 else "odd", "", "") for name in some}
     ledger.settle(conn, [told(*(Made(name, home[0]) for name, home in homes.items()))])
     assert affinity.find(conn, some) == homes
     assert affinity.find(conn, {name + "x" for name in some} - some) == {}
@@ -88,19 +117,19 @@ def test_any_name_is_found_again_and_none_is_taken_for_another(conn: Connection,
 def test_long_names_that_begin_alike_are_two(conn: Connection) -> None:
     one, other = "files/" + "x" * 300 + "1", "files/" + "x" * 300 + "2"
     ledger.settle(conn, [told(Made(one, "one"), Made(other, "two"))])
-    assert affinity.find(conn, [one, other]) == {one: ("one", ""), other: ("two", "")}
+    assert affinity.find(conn, [one, other]) == {one: ("one", "", ""), other: ("two", "", "")}
 
 
 def test_more_names_than_one_statement_takes(conn: Connection) -> None:
     many = [f"files/{place}" for place in range(1_203)]
     ledger.settle(conn, [told(*(Made(name, "one") for name in many))])
-    assert affinity.find(conn, many) == dict.fromkeys(many, ("one", ""))
+    assert affinity.find(conn, many) == dict.fromkeys(many, ("one", "", ""))
 
 
 def test_a_name_that_fell_out_of_its_dimension_is_not_known(conn: Connection) -> None:
     conn.names.models = names.Dimension(conn, "models", most=0)
     ledger.settle(conn, [told(Made("cachedContents/b", "one", "a model too many"))])
-    assert affinity.find(conn, ["cachedContents/b"]) == {"cachedContents/b": ("one", "")}
+    assert affinity.find(conn, ["cachedContents/b"]) == {"cachedContents/b": ("one", "", "")}
     conn.names.projects = names.Dimension(conn, "projects", most=0)
     ledger.settle(conn, [told(Made("files/a", "a project too many"))])
     assert affinity.find(conn, ["files/a"]) == {}
