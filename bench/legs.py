@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,22 +16,15 @@ from machine import Memory, memory_of, moment
 from servers import BUILD, BenchError, Cores, Server, program
 
 T = TypeVar("T")
-MODEL = "gemini-3.8-flash"
-UNARY = f"/v1beta/models/{MODEL}:generateContent"
-STREAM = f"/v1beta/models/{MODEL}:streamGenerateContent?alt=sse"
-HEADERS = {
-    "Content-Type": "application/json",
-    "x-goog-api-key": "bench-client",
-    "x-goog-api-client": "google-genai-sdk/3.4.0 gl-python/3.11.2",
-    "user-agent": "google-genai-sdk/3.4.0 gl-python/3.11.2",
-    "accept": "*/*",
-}
 SAMPLE_EVERY = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """What the load generator saw. Times are µs, ``cpu`` is the server's CPU time in seconds."""
+    """What the load generator saw. Times are µs, ``cpu`` is the server's CPU time in seconds.
+
+    ``digest`` is a hash of a stream's bytes (of its texts in OpenAI's dialect), ``words`` one of its texts.
+    """
 
     calls: int
     errors: int
@@ -44,11 +38,17 @@ class Leg:
     peak_open: int
     bodies_that_differ: int
     digest: str
+    words: str
 
     @property
     def cpu_per_call(self) -> float:
         """CPU µs of the server for each call."""
         return self.cpu * 1e6 / max(self.calls, 1)
+
+    @property
+    def cpu_per_thousand(self) -> float:
+        """CPU ms of the server for 1,000 events of streams."""
+        return self.cpu * 1e6 / max(self.events, 1)
 
 
 @dataclass(slots=True)
@@ -66,13 +66,11 @@ class Field:
     answered: dict[str, int] = field(default_factory=dict)
     disturbed: list[tuple[float, float]] = field(default_factory=list)
 
-    def body(self) -> Path:
-        """The request, about 1 KB, as a file."""
-        path = self.folder / "body.json"
+    def body(self, request: bytes) -> Path:
+        """The request as a file."""
+        path = self.folder / f"body-{hashlib.sha256(request).hexdigest()[:16]}.json"
         if not path.exists():
-            text = "A question of a plausible length, put again and again. " * 16
-            content = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
-            path.write_text(json.dumps({**content, "generationConfig": {"temperature": 0.2}}))
+            path.write_bytes(request)
         return path
 
     def count(self, server: Server, answered: int) -> None:
@@ -96,22 +94,25 @@ def read_leg(line: str) -> Leg:
         peak_open=said["peak_open"],
         bodies_that_differ=said.get("bodies_that_differ", 0),
         digest=said.get("digest", ""),
+        words=said.get("words", ""),
     )
 
 
-def _load(ground: Field, server: Server, mode: str, options: dict[str, object]) -> tuple[Leg, Memory]:
-    """Run the generator; the greatest memory of the server meanwhile is returned too.
+def _load(ground: Field, server: Server, mode: str, options: Mapping[str, float]) -> tuple[Leg, Memory]:
+    """Run the generator as the server's client; the greatest memory of the server meanwhile is returned too.
 
     Reading a process's memory map holds it up for a moment, so it is done where no latency is measured: under
     closed-loop load of several connections, and for streams.
     """
     sampled = mode == "streams" or (options["rate"] == 0 and options["connections"] != 1)
-    command = [str(BUILD / "load"), mode, "--port", str(server.port), "--body", str(ground.body())]
-    for name, value in options.items():
-        command += [f"--{name}", str(value)]
-    for name, value in HEADERS.items():
-        if name != "Content-Type":  # the generator sends its own
-            command += ["--header", f"{name}: {value}"]
+    client = server.client
+    path, body = (client.unary, client.unary_body) if mode == "unary" else (client.stream, client.stream_body)
+    command = [str(BUILD / "load"), mode, "--port", str(server.port), "--path", path]
+    command += ["--body", str(ground.body(body)), "--dialect", client.dialect]
+    for name, number in options.items():
+        command += [f"--{name}", str(number)]
+    for name, value in client.headers.items():
+        command += ["--header", f"{name}: {value}"]
     for pid in server.pids:
         command += ["--watch", str(pid)]
     before = moment(ground.servers)
@@ -145,18 +146,13 @@ def unary(
     ground: Field, server: Server, *, connections: int, seconds: float, rate: float = 0
 ) -> tuple[Leg, Memory]:
     """Unary calls: at a rate per second (open loop), or each connection as fast as it is answered (0)."""
-    options: dict[str, object] = {
-        "path": UNARY,
-        "connections": connections,
-        "seconds": seconds,
-        "warmup": 0.5,
-    }
-    return _load(ground, server, "unary", {**options, "rate": rate})
+    options = {"connections": connections, "seconds": seconds, "warmup": 0.5, "rate": rate}
+    return _load(ground, server, "unary", options)
 
 
 def streams(ground: Field, server: Server, *, count: int, ramp: float, events: int) -> tuple[Leg, Memory]:
     """``count`` streams, opened evenly over ``ramp`` seconds."""
-    return _load(ground, server, "streams", {"path": STREAM, "count": count, "ramp": ramp, "events": events})
+    return _load(ground, server, "streams", {"count": count, "ramp": ramp, "events": events})
 
 
 _RATE = re.compile(r"Requests/sec:\s*([\d.]+)")
@@ -177,11 +173,13 @@ def wrk_figures(said: str) -> tuple[float, int, str]:
 def wrk(ground: Field, server: Server, *, connections: int, seconds: float) -> tuple[float, str]:
     """The most calls per second, as an outside witness sees it, and what went wrong (empty: nothing)."""
     script = ground.folder / "post.lua"
-    lines = ['wrk.method = "POST"', f'wrk.body = io.open("{ground.body()}"):read("*a")']
-    lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in HEADERS.items()]
+    client = server.client
+    headers = {"content-type": "application/json", **client.headers}
+    lines = ['wrk.method = "POST"', f'wrk.body = io.open("{ground.body(client.unary_body)}"):read("*a")']
+    lines += [f'wrk.headers["{name}"] = "{value}"' for name, value in headers.items()]
     script.write_text("\n".join(lines) + "\n")
     command = [program("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script)]
-    command.append(f"http://127.0.0.1:{server.port}{UNARY}")
+    command.append(f"http://127.0.0.1:{server.port}{client.unary}")
     done = subprocess.run(
         ground.cores.wrap(ground.cores.rest, command), capture_output=True, text=True, check=False
     )

@@ -1,6 +1,6 @@
 """Where the gateway's time goes: runs it under load with py-spy at its side and prints the dearest functions.
 
-    python bench/profiling.py [--streams] [--seconds N] [--rate N] [--waiting]
+    python bench/profiling.py [--streams] [--door | --keys] [--seconds N] [--rate N] [--waiting]
 
 py-spy comes from the package index: `.venv/bin/pip install py-spy`.
 """
@@ -13,8 +13,10 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
+from clients import OPENAI
 from legs import Field, streams, unary
 from servers import BenchError, Cores, Server, build, gateway, upstream
 
@@ -59,7 +61,7 @@ def _spy(pid: int, seconds: float, target: Path, waiting: bool) -> subprocess.Po
 def _load(ground: Field, server: Server, asked: argparse.Namespace) -> str:
     if asked.streams:
         leg, _ = streams(ground, server, count=1000, ramp=1, events=20)
-        return f"{leg.cpu * 1e6 / max(leg.events, 1):.0f} CPU ms for 1,000 events, {leg.errors} errors"
+        return f"{leg.cpu_per_thousand:.0f} CPU ms for 1,000 events, {leg.errors} errors"
     # Longer than the profile, which so sees nothing but load.
     leg, _ = unary(ground, server, connections=64, seconds=asked.seconds + 2, rate=asked.rate)
     rate = leg.calls / leg.span
@@ -75,8 +77,10 @@ def profile(asked: argparse.Namespace, folder: Path) -> None:
     interval = int(asked.seconds * 1000 / 20) + 50
     with (
         upstream(folder, cores, interval, 20) as google,
-        gateway(folder / "gateway", cores, google.port) as server,
+        gateway(folder / "gateway", cores, google.port, keyed=asked.keys) as server,
     ):
+        if asked.door:
+            server = replace(server, client=OPENAI)
         ground = Field(folder, cores)
         unary(ground, server, connections=64, seconds=1)
         spy = _spy(server.pids[0], asked.seconds, target, asked.waiting)
@@ -97,6 +101,9 @@ def main() -> int:
     """Read what was asked and profile."""
     parser = argparse.ArgumentParser(description="Profile the gateway under load.")
     parser.add_argument("--streams", action="store_true", help="1,000 streams instead of unary calls")
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument("--door", action="store_true", help="through OpenAI's door")
+    whose.add_argument("--keys", action="store_true", help="with a key, limits and budgets")
     parser.add_argument("--seconds", type=float, default=15, help="how long")
     parser.add_argument(
         "--rate", type=float, default=0, help="unary calls per second (0: as fast as it answers)"

@@ -1,10 +1,8 @@
-"""The parts of the benchmark: memory, unary calls, streams, upload, and whether the record was on throughout."""
+"""The parts of the benchmark against nginx: memory, unary calls, streams, upload."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
@@ -12,11 +10,10 @@ from typing import Any
 from legs import Field, Leg, errors_of, in_turn, streams, unary, wrk
 from machine import forget_peak, memory_of, peak_rss
 from report import Figure, compared
-from servers import BenchError, Server
+from servers import Server
 from upload import PIECE, upload
 
 MEGABYTE = 10**6
-ROUTED_RATE = 1500.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +39,14 @@ QUICK = Extent(
 
 @dataclass(slots=True)
 class Bench:
-    """One run: the two servers, the figures found so far, and the legs behind them."""
+    """One run: the two sides, the figures found so far, and the legs behind them.
+
+    ``reference`` is what the gateway is held against: nginx, or a gateway too.
+    """
 
     ground: Field
     gateway: Server
-    nginx: Server
+    reference: Server
     extent: Extent
     figures: list[Figure] = field(default_factory=list)
     legs: dict[str, Any] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Bench:
     def keep(self, name: str, pairs: list[tuple[Leg, Leg]]) -> None:
         """Keep the legs under a name, and hold both servers to answering every call."""
         self.legs[name] = [{"gateway": asdict(g), "nginx": asdict(n)} for g, n in pairs]
-        for server, side in (("gateway", 0), ("nginx", 1)):
+        for server, side in ((self.gateway.name, 0), (self.reference.name, 1)):
             count, reason = errors_of([pair[side] for pair in pairs])
             if count:
                 self.figures.append(
@@ -62,8 +62,8 @@ class Bench:
                 )
 
     def turns(self, count: int, leg: Callable[[Server], Leg]) -> list[tuple[Leg, Leg]]:
-        """The same leg on both servers in turn, as pairs (gateway, nginx)."""
-        return in_turn(count, lambda: leg(self.gateway), lambda: leg(self.nginx))
+        """The same leg on both sides in turn, as pairs (gateway, reference)."""
+        return in_turn(count, lambda: leg(self.gateway), lambda: leg(self.reference))
 
 
 def memory(bench: Bench) -> None:
@@ -95,7 +95,7 @@ def _most_calls(bench: Bench) -> float:
         wrong.extend([f"{server.name}: {fault}"] if fault else [])
         return rate
 
-    pairs = in_turn(bench.extent.wrk_pairs, lambda: leg(bench.gateway), lambda: leg(bench.nginx))
+    pairs = in_turn(bench.extent.wrk_pairs, lambda: leg(bench.gateway), lambda: leg(bench.reference))
     gateway, nginx = (median(pair[side] for pair in pairs) for side in (0, 1))
     bench.legs["most calls"] = pairs
     bench.figures.append(
@@ -146,32 +146,6 @@ def calls(bench: Bench) -> None:
     ]
 
 
-def routed(bench: Bench) -> None:
-    """What routes, windows and breakers cost: the same build with them and without, in turn.
-
-    Stands in for ``calls`` when the reference is not nginx but the gateway with its routing off.
-    """
-    extent = bench.extent
-    figures = []
-    for rate in (ROUTED_RATE, 0.0):
-        name = f"at {rate:,.0f} calls/s" if rate else "at full speed"
-        pairs = in_turn(
-            extent.pairs,
-            lambda rate=rate: unary(
-                bench.ground, bench.gateway, connections=64, seconds=extent.leg, rate=rate
-            )[0],
-            lambda rate=rate: unary(bench.ground, bench.nginx, connections=64, seconds=extent.leg, rate=rate)[
-                0
-            ],
-        )
-        bench.keep(f"routing on and off {name}", pairs)
-        cpu = [(on.cpu_per_call, off.cpu_per_call) for on, off in pairs]
-        # As against nginx, the bar is on equal load; full speed stands beside it.
-        most = 1.15 if rate else None
-        figures.append(compared(f"CPU for a call {name}", "× routing off, of µs", cpu, ratio=True, most=most))
-    bench.figures += figures
-
-
 def _times(pairs: list[tuple[Leg, Leg]], quantile: str) -> list[tuple[float, float]]:
     return [(g.last[quantile] / 1000, n.last[quantile] / 1000) for g, n in pairs]
 
@@ -196,7 +170,7 @@ def open_streams(bench: Bench) -> None:
     whole = min(g.answered for g, _ in pairs)
     odd = sum(g.bodies_that_differ + (g.digest != n.digest) for g, n in pairs)
     together = min(g.peak_open for g, _ in pairs)
-    cpu = [(_per_thousand(g), _per_thousand(n)) for g, n in pairs]
+    cpu = [(g.cpu_per_thousand, n.cpu_per_thousand) for g, n in pairs]
     waits = [[(g.first[q] / 1000, n.first[q] / 1000) for g, n in pairs] for q in ("p50", "p99")]
     pss = max(most.pss for most in memories)
     count = f"{extent.streams:,} streams"
@@ -209,10 +183,6 @@ def open_streams(bench: Bench) -> None:
         compared(f"{count}, CPU for 1,000 events", "× nginx, of ms", cpu, ratio=True),
         Figure(f"{count}, memory, peak", "MB RSS", top, gateway=top, most=120, note=f"PSS {pss:.0f} MB"),
     ]
-
-
-def _per_thousand(leg: Leg) -> float:
-    return leg.cpu * 1e6 / max(leg.events, 1)
 
 
 def big_upload(bench: Bench) -> None:
@@ -230,25 +200,6 @@ def big_upload(bench: Bench) -> None:
     bench.legs["upload"] = {how: asdict(one) for how, one in found.items()}
 
 
-def recorded(bench: Bench) -> None:
-    """Proof that the record was on: as many rows as answers, and none elsewhere."""
-    if bench.gateway.data is None:
-        return
-    try:
-        # The gateway may be in the middle of the last rows; reading waits for nobody and blocks nobody.
-        with closing(sqlite3.connect(f"file:{_database(bench)}?mode=ro", uri=True)) as connection:
-            rows = int(connection.execute("SELECT count(*) FROM calls").fetchone()[0])
-    except sqlite3.Error as error:
-        raise BenchError(f"the record cannot be read: {error}") from None
-    answered = bench.ground.answered.get("gateway", 0)
-    # wrk breaks off its last calls, so there may be more rows than answers; never fewer.
-    bench.figures.append(
-        Figure(
-            "calls on record, of those answered", "rows", rows, least=answered, note=f"{answered:,} answered"
-        )
-    )
-
-
 def disturbance(bench: Bench) -> None:
     """How much of the machine's time went to others during the legs: none of it is the servers' doing."""
     for place, who in ((0, "the machine's host"), (1, "other processes")):
@@ -257,12 +208,3 @@ def disturbance(bench: Bench) -> None:
             note = f"up to {max(shares):.1f} in one leg"
             bench.figures.append(Figure(f"time taken by {who}", "%", median(shares), note=note))
     bench.legs["disturbed_percent"] = bench.ground.disturbed
-
-
-def _database(bench: Bench) -> str:
-    assert bench.gateway.data is not None
-    found = sorted(bench.gateway.data.glob("*.sqlite*")) + sorted(bench.gateway.data.glob("*.db"))
-    main = [path for path in found if not path.name.endswith(("-wal", "-shm"))]
-    if len(main) != 1:
-        raise BenchError(f"one database was expected in the data folder, found {len(main)}")
-    return str(main[0])

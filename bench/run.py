@@ -1,8 +1,9 @@
 """The benchmark: gemgate with its record on against nginx that only passes on, in one run on one machine.
 
-    python bench/run.py [--quick] [--only PART] [--null | --routing] [--rate N] [--pairs N] [--no-pin] [--no-save]
+    python bench/run.py [--quick] [--only PART | --null | --routing | --door | --keys]
+                        [--rate N] [--pairs N] [--no-pin] [--no-save]
 
-The parts are memory, unary, streams and upload.
+The parts are memory, unary, streams and upload. With --routing, --door or --keys the gateway is held against itself.
 
 Ends with 1 when a bar fails, with 2 when it cannot run here. README.md in this folder says how to read it.
 """
@@ -17,12 +18,14 @@ import resource
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from legs import Field
 from machine import commit_of, facts
+from pairs import COMPARISONS, paired, proven
+from proof import recorded
 from report import content, failed, show, write
 from rounds import (
     QUICK,
@@ -33,10 +36,8 @@ from rounds import (
     disturbance,
     memory,
     open_streams,
-    recorded,
-    routed,
 )
-from servers import HERE, BenchError, Cores, build, gateway, nginx, program, upstream
+from servers import HERE, BenchError, Cores, Server, build, gateway, nginx, program, upstream
 
 PARTS: dict[str, Callable[[Bench], None]] = {
     "memory": memory,
@@ -55,14 +56,16 @@ def arguments() -> argparse.Namespace:
         "--quick", action="store_true", help="about 30 s: fewer and shorter legs, noisier figures"
     )
     parser.add_argument("--only", choices=sorted(PARTS), help="one part alone")
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--null", action="store_true", help="nginx in the gateway's place: the noise of the method"
     )
-    parser.add_argument(
-        "--routing",
-        action="store_true",
-        help="the gateway with routing off in nginx's place: what routing costs",
-    )
+    for name, words in (
+        ("routing", "the gateway against itself with routing off: what routing costs"),
+        ("door", "calls at OpenAI's door against the same at Google's: what translation costs"),
+        ("keys", "calls with a key, limits and budgets against a keyless gateway: what brakes cost"),
+    ):
+        instead.add_argument(f"--{name}", dest="pair", action="store_const", const=name, help=words)
     parser.add_argument(
         "--rate", type=float, help="calls per second offered to both (two thirds of the most)"
     )
@@ -88,31 +91,40 @@ def cores_of(asked: argparse.Namespace) -> Cores:
     return Cores() if asked.no_pin or len(usable) < 2 else Cores(usable[0], usable[-1])
 
 
+@contextlib.contextmanager
+def against_nginx(folder: Path, cores: Cores, port: int, null: bool) -> Iterator[tuple[Server, Server]]:
+    """The gateway and nginx; with ``null`` nginx twice."""
+    with nginx(folder / "nginx", cores, port) as reference:
+        if null:
+            with nginx(folder / "second", cores, port) as second:
+                yield replace(second, name="gateway"), reference
+        else:
+            with gateway(folder / "gateway", cores, port) as measured:
+                yield measured, reference
+
+
 def measure(asked: argparse.Namespace, folder: Path) -> Bench:
     """Start everything, run the parts, stop everything."""
     cores, extent = cores_of(asked), extent_of(asked)
+    comparison = COMPARISONS.get(asked.pair)
     with contextlib.ExitStack() as stack:
         google = stack.enter_context(upstream(folder, cores, extent.interval_ms, extent.events))
-        if asked.routing:
-            reference = stack.enter_context(gateway(folder / "off", cores, google.port, routing=False))
+        if comparison is not None:
+            measured, reference = stack.enter_context(comparison.stage(folder, cores, google.port))
         else:
-            reference = stack.enter_context(nginx(folder / "nginx", cores, google.port))
-        if asked.null:
-            measured = stack.enter_context(nginx(folder / "second", cores, google.port))
-            measured = replace(measured, name="gateway")
+            measured, reference = stack.enter_context(against_nginx(folder, cores, google.port, asked.null))
+        servers = {*google.pids, *reference.pids, *measured.pids}
+        bench = Bench(Field(folder, cores, tuple(servers)), measured, reference, extent)
+        if comparison is not None:
+            print(f"… {asked.pair}", file=sys.stderr, flush=True)
+            paired(bench, comparison)
         else:
-            measured = stack.enter_context(gateway(folder / "gateway", cores, google.port))
-        servers = (*google.pids, *reference.pids, *measured.pids)
-        bench = Bench(Field(folder, cores, servers), measured, reference, extent)
-        parts = [asked.only] if asked.only else list(NULL_PARTS if asked.null else PARTS)
-        if asked.routing:
-            print("… routing", file=sys.stderr, flush=True)
-            routed(bench)
-            parts = []
-        for name in parts:
-            print(f"… {name}", file=sys.stderr, flush=True)
-            PARTS[name](bench)
+            for name in [asked.only] if asked.only else NULL_PARTS if asked.null else PARTS:
+                print(f"… {name}", file=sys.stderr, flush=True)
+                PARTS[name](bench)
         recorded(bench)
+        if comparison is not None:
+            proven(bench, comparison)
         disturbance(bench)
     return bench
 
@@ -130,7 +142,7 @@ def main() -> int:
         "quick": asked.quick,
         "only": asked.only,
         "null": asked.null,
-        "routing": asked.routing,
+        "pair": asked.pair,
         "pinned": cores_of(asked).server is not None,
     }
     try:
@@ -144,12 +156,12 @@ def main() -> int:
     show(
         bench.figures,
         f"gemgate {about['commit']}, {day:%Y-%m-%d}",
-        "routing off" if asked.routing else "nginx",
+        COMPARISONS[asked.pair].against if asked.pair else "nginx",
     )
     if not asked.no_save and not asked.null:
         kind = "".join(
             f"-{word}"
-            for word in ("quick" if asked.quick else "", "routing" if asked.routing else "", asked.only or "")
+            for word in ("quick" if asked.quick else "", asked.pair or "", asked.only or "")
             if word
         )
         name = f"{day:%Y-%m-%d}-{about['commit']}{kind}"

@@ -21,13 +21,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clients import GOOGLE, Client
 from machine import descendants
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE / "build"
 # Shaped like a Google key; no such key exists.
 FAKE_KEY = "AIza" + "BenchmarkOnly".ljust(35, "0")
-MUCH = 10**9  # a limit that no leg reaches
+MUCH = 10**9  # a limit that no leg reaches, also of dollars
+KEY = "bench"  # the virtual key, and the tag of its calls
+# Three budgets that apply to each of its calls, with three sorts of periods.
+BUDGETS = (
+    ("of-the-key", "day", "--key", KEY),
+    ("of-the-tag", "30d", "--tag", KEY),
+    ("of-all", "month", "--all"),
+)
 START_LIMIT = 60.0
 STOP_LIMIT = 20.0
 
@@ -38,12 +46,17 @@ class BenchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server. ``pids`` are the processes that serve: supervisors and masters are left out."""
+    """A running server and who calls it.
+
+    ``pids`` are the processes that serve: supervisors and masters are left out. ``data`` is the data folder of a
+    gateway. Answers are counted by ``name``.
+    """
 
     name: str
     port: int
     pids: tuple[int, ...]
     data: Path | None = None
+    client: Client = GOOGLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +226,43 @@ def _gateway_of(data: Path) -> tuple[int, int] | None:
         return None
 
 
+def _gemgate(folder: Path, *words: str) -> list[str]:
+    """A command of gemgate with the gateway's data folder and configuration."""
+    places = ["--data", str(folder / "data"), "--config", str(folder / "gemgate.toml")]
+    return [str(Path(sys.executable).parent / "gemgate"), *words, *places]
+
+
+def _make_key(folder: Path) -> str:
+    """A virtual key with every limit, under three budgets, none of which is reached; its secret comes back.
+
+    Raises BenchError.
+    """
+    limits = ["--rpm", str(MUCH), "--tpm", str(MUCH), "--concurrency", str(MUCH)]
+    key = ["keys", "create", KEY, "--tag", KEY, *limits, "--quiet"]
+    budgets = [
+        ["budgets", "create", name, "--money", str(MUCH - 1), "--per", period, *whose]
+        for name, period, *whose in BUDGETS
+    ]
+    said = []
+    for words in (key, *budgets):
+        done = subprocess.run(
+            _gemgate(folder, *words), capture_output=True, text=True, check=False, env=_clean_environment()
+        )
+        if done.returncode != 0:
+            raise BenchError(f"gemgate {' '.join(words[:3])}: {done.stderr.strip() or done.stdout.strip()}")
+        said.append(done.stdout.strip())
+    return said[0]
+
+
 @contextlib.contextmanager
-def gateway(folder: Path, cores: Cores, upstream_port: int, *, routing: bool = True) -> Iterator[Server]:
+def gateway(
+    folder: Path, cores: Cores, upstream_port: int, *, routing: bool = True, keyed: bool = False
+) -> Iterator[Server]:
     """The gateway as it is delivered, with its record on, in a fresh data folder. Raises BenchError.
 
     Its project has a limit in every window, too large to be reached: every call is counted and compared.
-    ``routing`` false turns routes, windows, breakers and retries off.
+    ``routing`` false turns routes, windows, breakers and retries off. ``keyed`` makes a virtual key with limits and
+    budgets, which its client sends.
     """
     data = folder / "data"
     data.mkdir(mode=0o700, parents=True)
@@ -231,15 +275,8 @@ def gateway(folder: Path, cores: Cores, upstream_port: int, *, routing: bool = T
     )
     config.chmod(0o600)
     log = folder / "gateway.log"
-    command = [
-        str(Path(sys.executable).parent / "gemgate"),
-        "serve",
-        "--only",
-        "gateway",
-        "--gateway-port",
-        "0",
-    ]
-    command += ["--data", str(data), "--config", str(config)]
+    client = GOOGLE.with_key(_make_key(folder)) if keyed else GOOGLE
+    command = _gemgate(folder, "serve", "--only", "gateway", "--gateway-port", "0")
     with _process(cores.wrap(cores.server, command), log, _clean_environment()) as process:
         deadline = time.monotonic() + START_LIMIT
         while (found := _gateway_of(data)) is None or not _answers(found[0], "/healthz"):
@@ -247,4 +284,4 @@ def gateway(folder: Path, cores: Cores, upstream_port: int, *, routing: bool = T
                 raise BenchError("the gateway did not start:\n" + _tail(log))
             time.sleep(0.05)
         port, pid = found
-        yield Server("gateway" if routing else "unrouted", port, (pid, *descendants(pid)), data)
+        yield Server("gateway", port, (pid, *descendants(pid)), data, client)

@@ -3,12 +3,14 @@
  *   load unary   --port N --path P --body FILE [--header 'name: value']… --connections N --seconds S
  *                [--rate R] [--warmup S] [--watch PID]…
  *   load streams --port N --path P --body FILE [--header 'name: value']… --count N --ramp S --events E
- *                [--watch PID]…
+ *                [--dialect google|openai] [--watch PID]…
  *
  * unary with --rate is open loop: calls are due on a schedule of random (Poisson) gaps with a fixed seed, so every
  * server gets the same one, and a call's latency counts from when it was due, not from when a connection was free.
  * Without --rate it is closed loop: each connection sends its next call when the last was answered.
  * streams opens N streaming calls, spread evenly over the ramp; times count from when a stream was due to open.
+ * E events with text are wanted in each. OpenAI's streams carry an id and a time of their own, so that of those only
+ * the texts are held to be alike; "words" is a hash of the texts alone, the same in both dialects.
  *
  * --watch names server processes: their CPU time (all threads, user and system, in ns) is read from the kernel at
  * the edges of the measured span. The last line of output is one JSON object; times are microseconds.
@@ -32,6 +34,9 @@
 
 enum { WATCH_MAX = 64, LINE_MAX_SIZE = 8192, PATIENCE_S = 60, DRAIN_S = 10 };
 
+#define HASH_START 0xcbf29ce484222325ull
+#define HASH_STEP(hash, byte) (((hash) ^ (unsigned char)(byte)) * 0x100000001b3ull)
+
 enum phase { IDLE, CONNECTING, BUSY, ENDED };
 
 struct connection {
@@ -44,7 +49,8 @@ struct connection {
     int events;
     int faults; /* error events, and data that is no Gemini event */
     bool finished; /* a finish reason was seen */
-    uint64_t digest;
+    bool done; /* OpenAI's last line was seen */
+    uint64_t digest, words;
     size_t line_size;
     char *line;
     struct connection *next_free;
@@ -57,7 +63,7 @@ struct samples {
 };
 
 static struct {
-    bool streams;
+    bool streams, openai;
     int port;
     const char *path, *body;
     int connections;
@@ -76,7 +82,7 @@ static struct connection *first_free, *last_free;
 static struct samples latency, first_byte;
 static long long calls, errors, answered, events_seen, digests_differ;
 static char first_error[128];
-static uint64_t begin, measure_from, measure_to, cpu_from, last_end, reference_digest;
+static uint64_t begin, measure_from, measure_to, cpu_from, last_end, reference_digest, reference_words;
 static int open_now, open_peak; /* calls (or streams) under way */
 static uint64_t chance = 0x9E3779B97F4A7C15ull;
 
@@ -184,7 +190,8 @@ static void begin_call(struct connection *c, uint64_t due) {
     c->events = 0;
     c->faults = 0;
     c->finished = false;
-    c->digest = 0xcbf29ce484222325ull;
+    c->done = false;
+    c->digest = c->words = HASH_START;
     c->line_size = 0;
     c->phase = BUSY;
     if (++open_now > open_peak) open_peak = open_now;
@@ -222,6 +229,31 @@ static void end_call(struct connection *c, const char *wrong) {
     release(c);
 }
 
+/* Adds the text behind this mark to the hash of the words; false when there is none, or an empty one. */
+static bool take_words(struct connection *c, size_t size, const char *mark) {
+    const char *end = c->line + size, *at = memmem(c->line, size, mark, strlen(mark));
+    if (at == NULL) return false;
+    at += strlen(mark);
+    if (at == end || *at == '"') return false;
+    for (; at < end && *at != '"'; at++) {
+        if (*at == '\\' && at + 1 < end) c->words = HASH_STEP(c->words, *at++);
+        c->words = HASH_STEP(c->words, *at);
+    }
+    return true;
+}
+
+/* One line of OpenAI's. Chunks without text (the role, the finish reason, the usage) are no events here, so that an
+ * answer has as many as Google sent. */
+static void judge_chunk(struct connection *c, size_t size) {
+    static const char done[] = "data: [DONE]";
+    if (c->done) c->faults++;
+    else if (size == sizeof done - 1 && memcmp(c->line, done, size) == 0) c->done = true;
+    else if (memmem(c->line, size, "\"error\":", 8) != NULL) c->faults++;
+    else if (memmem(c->line, size, "\"choices\":", 10) == NULL) c->faults++;
+    else if (take_words(c, size, "\"content\":\"")) c->events++;
+    if (memmem(c->line, size, "\"finish_reason\":\"", 17) != NULL) c->finished = true;
+}
+
 static void judge_line(struct connection *c) {
     size_t size = c->line_size;
     if (size > 0 && c->line[size - 1] == '\r') size--;
@@ -232,6 +264,11 @@ static void judge_line(struct connection *c) {
         c->faults++;
         return;
     }
+    if (want.openai) {
+        judge_chunk(c, size);
+        return;
+    }
+    take_words(c, size, "\"text\": \"");
     if (memmem(c->line, size, "\"error\":", 8) != NULL) c->faults++;
     else if (memmem(c->line, size, "\"candidates\":", 13) == NULL) c->faults++;
     else c->events++;
@@ -242,7 +279,7 @@ static void take_body(void *context, const char *data, size_t size) {
     struct connection *c = context;
     if (!want.streams) return;
     for (size_t i = 0; i < size; i++) {
-        c->digest = (c->digest ^ (unsigned char)data[i]) * 0x100000001b3ull;
+        c->digest = HASH_STEP(c->digest, data[i]);
         if (data[i] == '\n') judge_line(c);
         else if (c->line_size < LINE_MAX_SIZE) c->line[c->line_size++] = data[i];
     }
@@ -262,7 +299,10 @@ static const char *judge_answer(struct connection *c) {
         return wrong;
     }
     if (!c->finished) return "no finish reason";
+    if (want.openai && !c->done) return "no [DONE]";
+    if (want.openai) c->digest = c->words;
     if (reference_digest == 0) reference_digest = c->digest;
+    if (reference_words == 0) reference_words = c->words;
     if (c->digest != reference_digest) digests_differ++;
     note(&first_byte, (double)(c->first - c->due) / 1000.0);
     return NULL;
@@ -438,8 +478,9 @@ static void print_results(uint64_t cpu, uint64_t span) {
     print_samples(want.streams ? "last_byte_us" : "latency_us", &latency);
     if (want.streams) {
         print_samples("first_event_us", &first_byte);
-        printf("\"events\": %lld, \"bodies_that_differ\": %lld, \"digest\": \"%016llx\", ",
-               events_seen, digests_differ, (unsigned long long)reference_digest);
+        printf("\"events\": %lld, \"bodies_that_differ\": %lld, \"digest\": \"%016llx\", \"words\": \"%016llx\", ",
+               events_seen, digests_differ, (unsigned long long)reference_digest,
+               (unsigned long long)reference_words);
     }
     printf("\"peak_open\": %d, \"calls\": %lld, \"errors\": %lld, \"answered\": %lld, \"first_error\": \"%s\", \"cpu_ns\": %llu, "
            "\"span_ns\": %llu}\n",
@@ -467,6 +508,8 @@ static void read_arguments(int argc, char **argv) {
         else if (strcmp(name, "--warmup") == 0) want.warmup = atof(value);
         else if (strcmp(name, "--ramp") == 0) want.ramp = atof(value);
         else if (strcmp(name, "--events") == 0) want.events = atoi(value);
+        else if (strcmp(name, "--dialect") == 0 && strcmp(value, "google") == 0) want.openai = false;
+        else if (strcmp(name, "--dialect") == 0 && strcmp(value, "openai") == 0) want.openai = true;
         else if (strcmp(name, "--watch") == 0 && want.watched < WATCH_MAX) want.watch[want.watched++] = atoi(value);
         else if (strcmp(name, "--header") == 0 && strlen(headers) + strlen(value) + 3 < sizeof headers)
             strcat(strcat(headers, value), "\r\n");

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from clients import GOOGLE, OPENAI
 from legs import in_turn, wrk_figures
 from machine import Moment, parent_of
 from profiling import shares
+from proof import text_of
 from report import Figure, compared, content, failed
 from servers import BenchError
 from upload import pieces
@@ -75,6 +77,27 @@ def test_what_wrk_complains_of_is_not_lost(extra: str) -> None:
 def test_wrk_without_a_rate_is_no_result() -> None:
     with pytest.raises(BenchError, match="no rate"):
         wrk_figures("unable to connect to 127.0.0.1:1 Connection refused")
+
+
+def test_each_client_sends_a_key_where_its_sdk_does() -> None:
+    assert GOOGLE.with_key("k").headers["x-goog-api-key"] == "k"
+    assert OPENAI.with_key("k").headers["authorization"] == "Bearer k"
+    assert GOOGLE.headers["x-goog-api-key"] != "k"
+    assert not set(GOOGLE.headers) & {"authorization"}
+    assert not set(OPENAI.headers) & {"x-goog-api-key"}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "body"),
+    [
+        ("google", b'{"candidates": [{"content": {"parts": [{"text": "a"}, {"text": "b"}]}}]}'),
+        ("openai", b'{"choices": [{"message": {"content": "ab"}}]}'),
+    ],
+)
+def test_the_text_of_an_answer_is_found_in_its_dialect_alone(dialect: str, body: bytes) -> None:
+    assert text_of(dialect, body) == "ab"
+    with pytest.raises(BenchError, match="no answer"):
+        text_of("openai" if dialect == "google" else "google", body)
 
 
 def test_the_pieces_of_an_upload_cover_it_once() -> None:

@@ -21,6 +21,11 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="the native 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 EVENT = b'data: {"candidates": [{"content": {"parts": [{"text": "a"}]}}]}\r\n\r\n'
 LAST = b'data: {"candidates": [{"finishReason": "STOP"}]}\r\n\r\n'
+ROLE = b'data: {"choices":[{"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+CHUNK = b'data: {"id":"1","choices":[{"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+FINISH = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\n'
+TALLY = b'data: {"choices":[],"usage":{"total_tokens":3}}\n\n'
+DONE = b"data: [DONE]\n\n"
 ERROR = b'data: {"error": {"code": 503}}\r\n\r\n'
 END = b"0\r\n\r\n"
 
@@ -74,9 +79,9 @@ def answering(raw: bytes) -> Iterator[int]:
             thread.join()
 
 
-def one_stream(raw: bytes, body: Path) -> dict[str, Any]:
+def one_stream(raw: bytes, body: Path, *options: str, events: int = 2) -> dict[str, Any]:
     with answering(raw) as port:
-        return load("streams", port, body, "--count", "1", "--ramp", "0", "--events", "2")
+        return load("streams", port, body, "--count", "1", "--ramp", "0", "--events", str(events), *options)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +117,43 @@ def test_a_broken_stream_is_an_error_with_its_reason(raw: bytes, reason: str, bo
     said = one_stream(raw, body)
     assert (said["answered"], said["errors"]) == (0, 1)
     assert reason in said["first_error"]
+
+
+def test_a_stream_of_openai_has_as_many_events_as_texts(body: Path) -> None:
+    raw = HEAD + chunk(ROLE + CHUNK) + chunk(CHUNK + FINISH + TALLY + DONE) + END
+    said = one_stream(raw, body, "--dialect", "openai")
+    assert (said["answered"], said["errors"], said["events"]) == (1, 0, 2)
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (chunk(CHUNK + CHUNK + FINISH), "no [DONE]"),
+        (chunk(CHUNK + CHUNK + DONE), "no finish reason"),
+        (chunk(CHUNK + FINISH + DONE), "1 events of 2"),
+        (chunk(CHUNK + CHUNK + FINISH + DONE + TALLY), "error event"),
+        (chunk(CHUNK + CHUNK + ERROR), "error event"),
+        (chunk(EVENT + EVENT + LAST + DONE), "error event"),
+    ],
+    ids=["no end", "no reason", "too few", "more after the end", "an error", "Google's words"],
+)
+def test_a_broken_stream_of_openai_is_an_error_with_its_reason(raw: bytes, reason: str, body: Path) -> None:
+    said = one_stream(HEAD + raw + END, body, "--dialect", "openai")
+    assert (said["answered"], said["errors"]) == (0, 1)
+    assert reason in said["first_error"]
+
+
+def test_the_same_words_are_the_same_in_both_dialects(body: Path) -> None:
+    text = b'a \\"quoted\\" word'
+    google = HEAD + chunk(EVENT.replace(b'"a"', b'"%s"' % text) + LAST) + END
+    openai = [
+        HEAD + chunk(CHUNK.replace(b'"a"', b'"%s"' % said) + FINISH + DONE) + END
+        for said in (text, text.replace(b"word", b"wort"))
+    ]
+    theirs = one_stream(google, body)
+    ours, other = (one_stream(raw, body, "--dialect", "openai", events=1) for raw in openai)
+    assert (theirs["errors"], ours["errors"], other["errors"]) == (0, 0, 0)
+    assert theirs["words"] == ours["words"] != other["words"]
 
 
 def test_a_refusal_is_no_answer(body: Path) -> None:
