@@ -118,9 +118,14 @@ class Budgets:
             found += self._scoped.get(("project", project), ())
         return found
 
+    def of_project(self, project: str) -> tuple[Budget, ...]:
+        """The budgets of a project, which a try that goes there has to pass besides those of its call."""
+        return self._scoped.get(("project", project), ())
+
     def bars(self, budget: Budget, estimate: Estimate, now: int) -> Bar | None:
         """What keeps a new call from passing one budget now; None: there is room."""
-        return self._bar(self._purses[budget.id], estimate, now, b"", 0)
+        purse = self._purses.get(budget.id)
+        return self._bar(purse, estimate, now, b"", 0) if purse is not None else None
 
     def hold(
         self, call: bytes, budgets: Sequence[Budget], estimate: Estimate, now: int
@@ -193,6 +198,22 @@ class Budgets:
             return None
         purse.roll(now)
         return purse.spent / purse.line if purse.spent >= purse.soft else None
+
+    def slot(self, budget: Budget, now: int) -> int:
+        """As ``slot``, for one of these budgets, from memory."""
+        purse = self._purses.get(budget.id)
+        if purse is None:
+            return slot(budget, now)
+        purse.roll(now)
+        return purse.start
+
+    def standing(self, budget: Budget, now: int) -> Bar:
+        """How a budget stands for one who waits for it."""
+        purse = self._purses.get(budget.id)
+        if purse is None:
+            return Bar(budget, False, 0, 0, 0)
+        purse.roll(now)
+        return Bar(budget, False, 0, purse.spent, purse.held)
 
     def state(self, now: int) -> list[Standing]:
         """How all budgets in force stand."""

@@ -78,7 +78,7 @@ class _Past:
 
 
 class Runaway:
-    """Watches all keys. More than ``factor`` times the usual is too much, and more than ``repeats`` (0: any) a minute."""
+    """Watches all keys: ``factor`` times the usual is too much, as are more than ``repeats`` a minute (0: never)."""
 
     def __init__(self, factor: float, repeats: int) -> None:
         self.factor = factor

@@ -42,16 +42,12 @@ def appraise(call: Priced, target: Target, estimates: Estimates, now: int) -> Ap
         return None
     model = target.model or (asked.model if asked is not None else match.model)
     card = snapshot.catalog.card(model)
-    if asked is None:
-        inputs, outputs, media, tier = (
-            (0, 0),
-            spending.output(None, 1, estimates.outputs(model), card),
-            (),
-            "",
-        )
-    else:
+    known = estimates.outputs(model)
+    media: tuple[str, ...] = ()
+    inputs, outputs, tier = (0, 0), spending.output(None, 1, known, card), ""
+    if asked is not None:
         inputs, media, tier = estimates.inputs(model, asked.input_estimate), asked.media, asked.tier
-        outputs = spending.output(asked.shape.max_output, asked.candidates, estimates.outputs(model), card)
+        outputs = spending.output(asked.shape.max_output, asked.candidates, known, card)
     if match.reading is Reading.EMBED:
         outputs = (0, 0)
     price = snapshot.book.price(snapshot.book.routed(model, now), tier, now)

@@ -12,6 +12,7 @@ from gemgate.core.windows import NEVER, SECOND
 
 SOONEST = 0.001  # seconds: a delay of none would look like no delay known
 _NANO = 1_000_000_000
+_SPANS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 _WINDOWS = {"rpm": "calls", "tpm": "tokens"}
 
 
@@ -104,10 +105,8 @@ def span(budget: Budget) -> str:
     """The budget's period for people: ``this month``, ``in 30 days``."""
     if budget.period != periods.ROLLING:
         return "today" if budget.period == "day" else f"this {budget.period}"
-    for seconds, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        if budget.seconds % seconds == 0:
-            count = budget.seconds // seconds
-            break
+    seconds, name = next(row for row in _SPANS if budget.seconds % row[0] == 0)
+    count = budget.seconds // seconds
     return f"in {count} {name}{'s' if count != 1 else ''}"
 
 

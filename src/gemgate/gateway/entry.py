@@ -1,0 +1,112 @@
+"""What the brakes know of one call: what it was let in with, what its tries hold, and what they took in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gemgate.core.access import Key
+from gemgate.core.budget import Budget, Estimate
+from gemgate.core.call import Attempt, Charged, Event
+from gemgate.core.quota import Hold
+from gemgate.core.routing import Target
+from gemgate.core.verdict import Verdict
+from gemgate.gateway.appraisal import Priced
+
+NOTHING = Estimate()
+
+
+class Tried(Protocol):
+    """One try of a call, as ``gateway.ticket.Trial`` has it."""
+
+    number: int
+    target: Target
+    verdict: Verdict | None
+
+
+class Braked(Priced, Protocol):
+    """What the brakes need of a call: the ticket has it."""
+
+    call_id: bytes
+    key: Key | None
+    tags: tuple[str, ...]
+    route: str
+    waited: int
+    marks: list[tuple[bytes, bytes]]
+    events: tuple[Event, ...]
+    entry: Entry | None
+
+    @property
+    def trials(self) -> Sequence[Tried]:
+        """The tries so far."""
+
+
+class Entry:
+    """What one call was let in with: ``held`` for its first try, and in ``tries`` what each try holds.
+
+    ``output`` are the most output tokens that it may take, ``window`` its charge in the minute of its key, ``began``
+    is when it was let in (UTC µs), ``over`` that it has been settled.
+    """
+
+    __slots__ = (
+        "began",
+        "budgets",
+        "call",
+        "estimate",
+        "held",
+        "key",
+        "output",
+        "over",
+        "target",
+        "tries",
+        "window",
+    )
+
+    def __init__(
+        self, call: bytes, key: Key | None, budgets: tuple[Budget, ...], target: Target | None
+    ) -> None:
+        self.call = call
+        self.key = key
+        self.budgets = budgets
+        self.target = target
+        self.estimate = NOTHING
+        self.output = 0
+        self.held: tuple[Charged, ...] = ()
+        self.tries: dict[int, tuple[Charged, ...]] = {}
+        self.window: Hold | None = None
+        self.began = 0
+        self.over = False
+
+    def before(self, trials: Sequence[Tried], trial: Tried) -> Callable[[Budget], int]:
+        """What tries before this one hold of a budget: all that may be billed, or are still under way."""
+        taken: dict[int, int] = {}
+        for one in trials:
+            if one.number != trial.number and (one.verdict is None or one.verdict.billed or one.verdict.ok):
+                for row in self.tries.get(one.number, ()):
+                    taken[row.budget] = taken.get(row.budget, 0) + row.amount
+        return lambda budget: taken.get(budget.id, 0)
+
+    def actual(self, attempts: Sequence[Attempt]) -> Callable[[Budget], int]:
+        """What the tries took of a budget; of one whose price is not known though it used tokens, what it held."""
+
+        def taken(budget: Budget) -> int:
+            """Nano-dollars or tokens."""
+            sum_ = 0
+            for one in attempts:
+                if budget.scope == "project" and one.project != budget.of:
+                    continue
+                if budget.unit == "tokens":
+                    sum_ += one.usage.total if one.usage is not None else 0
+                elif one.cost is not None and one.cost.billed is not None:
+                    sum_ += one.cost.billed
+                elif one.usage is not None:
+                    rows = self.tries.get(one.number, ())
+                    sum_ += sum(row.amount for row in rows if row.budget == budget.id)
+            return sum_
+
+        return taken
+
+
+def tokens(attempts: Sequence[Attempt]) -> int:
+    """All tokens that the tries used."""
+    return sum(one.usage.total for one in attempts if one.usage is not None)
