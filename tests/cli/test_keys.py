@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib
 import json
 import os
 import re
@@ -21,16 +22,19 @@ from hypothesis import strategies as st
 from sampled import identity, intent, record
 from served import environment, served
 
+import gemgate
 from gemgate.app.folder import FolderError
 from gemgate.app.serve import keyed
 from gemgate.cli.faults import CommandFault
+from gemgate.cli.keys import command as key_command
 from gemgate.cli.main import group
 from gemgate.cli.values import End, Label, Limit, Money, Name, Network, Period, Share, Tokens, Zone
 from gemgate.config import load
-from gemgate.core.access import Keys
+from gemgate.core.access import RIGHTS, Keys
 from gemgate.core.call import Outcome, spell
 from gemgate.store import connection, keys, ledger, migrate
 
+SOURCE = Path(gemgate.__file__).parent
 SECRET = re.compile(r"sk-gemgate-[0-9A-Za-z]{43}")
 NOW = 1_795_440_000_000_000
 HOUR = 3_600_000_000
@@ -210,6 +214,7 @@ def test_names_that_are_not_there_or_taken_are_refused_with_what_to_do() -> None
     assert "There is laptop." in fault("show", "ci")
     assert "none stands alone" in usage("change", "laptop", "--tag", "none", "--tag", "a")
     assert "--rpm 60" in usage("change", "laptop")
+    assert "up to 8 tags" in usage("change", "laptop", *(f"--tag={number}" for number in range(9)))
     assert "fits no route and no model" in said("create", "x", "--route", "gpt-*", "--route", "gemini-2.5-*")
 
 
@@ -296,6 +301,34 @@ def test_calls_are_found_by_key_tag_and_user_and_tell_whose_they_are() -> None:
         "a budget that counts it was spent"
         in CliRunner().invoke(group, ["call", spell(spent.call_id)]).stdout
     )
+
+
+def test_the_page_names_every_command_option_right_and_refusal() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8")
+    for name in ("keys", "budgets"):
+        for part in importlib.import_module(f"gemgate.cli.{name}").command.commands:
+            assert f"`gemgate {name} {part}" in page
+    options = {
+        option
+        for one in key_command.commands["create"].params
+        for option in one.opts
+        if option.startswith("--")
+    }
+    for option in options - {"--data", "--config"}:
+        assert f"`{option}" in page, option
+    for right, allows in RIGHTS.items():
+        assert f"| `{right}` | {allows} |" in page.replace("`auth_tokens`", "auth_tokens").replace(
+            "`credentials`)", "credentials)"
+        )
+    codes = set(
+        re.findall(r'"([A-Z]+_[A-Z_]+)",$', (SOURCE / "core" / "access.py").read_text("utf-8"), re.MULTILINE)
+    )
+    codes |= set(
+        re.findall(r'_refused\(40\d, "([A-Z_]+)"', (SOURCE / "core" / "access.py").read_text("utf-8"))
+    )
+    assert len(codes) >= 6
+    for code in codes:
+        assert f"`{code}`" in page, code
 
 
 @pytest.mark.parametrize("value", ["a b", "a,b", "", "x" * 65, 'a"', "a;b", "ü"])

@@ -32,6 +32,7 @@ from gemgate.store.connection import Connection, reading
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+MOST_TAGS = 8  # of the 16 that a call has room for
 COLUMNS = (
     Column("name", folds=True),
     Column("state"),
@@ -258,6 +259,8 @@ def _asked(more: dict[str, Any]) -> dict[str, Any]:
             values = tuple(one.removeprefix("models/") for one in values)
         if values:
             found[name] = () if values == (NONE,) else values
+    if len(found.get("tags", ())) > MOST_TAGS:
+        raise click.UsageError(f"A key takes up to {MOST_TAGS} tags: its calls bring tags of their own.")
     if "rights" in found:
         found["rights"] = frozenset(found["rights"])
     if more.get("owner") is not None:
