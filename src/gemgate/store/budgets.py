@@ -65,18 +65,19 @@ _TOKENS: Final = "t.input + t.output + t.thoughts + t.tool"
 _SPENT: Final = """
 SELECT ifnull(sum({amount}), 0) FROM calls AS c {join} WHERE c.received_at >= ? AND c.received_at <= ? AND {which}
 """
-# What a budget's scope means among the calls: a further table, and the condition on its name.
+# What a budget's scope means among the calls: a further table, and the condition on its name. Plus signs and CROSS
+# keep SQLite to the slice's calls: it would read all that a key ever made, once for each slice.
 _SCOPES: Final = {
     "all": ("", "? = ''"),
-    "key": ("", "c.key_id = (SELECT id FROM virtual_keys WHERE name = ?)"),
-    "route": ("", "c.route_id = (SELECT id FROM routes WHERE name = ?)"),
+    "key": ("", "+c.key_id = (SELECT id FROM virtual_keys WHERE name = ?)"),
+    "route": ("", "+c.route_id = (SELECT id FROM routes WHERE name = ?)"),
     "tag": (
-        "JOIN call_tags AS l ON l.call_seq = c.seq",
+        "CROSS JOIN call_tags AS l ON l.call_seq = c.seq",
         "l.tag_id = (SELECT id FROM tags WHERE name = ?)",
     ),
     "project": (
-        "JOIN attempts AS t ON t.call_seq = c.seq",
-        "t.project_id = (SELECT id FROM projects WHERE name = ?)",
+        "CROSS JOIN attempts AS t ON t.call_seq = c.seq",
+        "+t.project_id = (SELECT id FROM projects WHERE name = ?)",
     ),
 }
 
