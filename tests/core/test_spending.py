@@ -1,0 +1,119 @@
+"""The bounds that budgets hold: what a call may take is never less than what it takes within its own limits."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gemgate.config.book import load_book
+from gemgate.core import pricing, spending
+from gemgate.core.catalog import Card, Catalog
+from gemgate.core.estimate import Estimates
+from gemgate.core.spending import Bounds
+from gemgate.core.usage import Detail, Usage
+from gemgate.dialects.gemini.methods import METHODS
+
+BOOK, CATALOG = load_book(), Catalog.load()
+AT = 1_795_000_000_000_000
+FLASH = "gemini-2.5-flash"
+counts = st.integers(0, 300_000)
+
+
+def test_the_bound_of_the_call_is_the_most() -> None:
+    assert spending.output(100, 1, None, None) == (1, 100)
+    assert spending.output(100, 4, None, None) == (4, 400)
+    assert spending.output(100, 1, (500, 900), None) == (100, 100)
+    assert spending.output(100, 1, (40, 60), None) == (40, 100)
+
+
+def test_without_a_bound_it_is_what_answers_had_of_late_within_the_models_own() -> None:
+    card = Card(id="m", output=2_000)
+    assert spending.output(None, 1, None, None) == (1, 1_024)
+    assert spending.output(None, 1, (10, 50), None) == (10, 1_024)
+    assert spending.output(None, 1, (900, 5_000), card) == (900, 2_000)
+    assert spending.output(10**9, 1, None, card) == (1, 2_000)
+    assert spending.output(None, 1, None, Card(id="i", kind="image"))[1] > 2_500
+    assert spending.output(0, 1, None, None) == (1, 1_024)
+
+
+@given(counts, counts, st.floats(0, 1), st.floats(0, 1), st.sampled_from(["", "flex", "priority"]))
+def test_what_is_taken_within_the_bounds_costs_within_the_money(
+    asked: int, said: int, share: float, part: float, tier: str
+) -> None:
+    price = BOOK.price(FLASH, tier, AT)
+    bounds = Bounds(round(asked * share), asked, round(said * part), said)
+    found = spending.estimate(price, bounds, (), "text", free=False)
+    for input_, output in ((asked, said), (bounds.input_least, bounds.output_least)):
+        truth = pricing.cost(price, Usage(input_, 0, output // 2, output - output // 2)).billed
+        assert truth is not None
+        assert found.nano_least is not None
+        assert found.nano_most is not None
+        assert found.nano_least - 1 <= truth <= found.nano_most + 1  # output and thoughts are rounded apart
+    assert (found.tokens_least, found.tokens_most) == (
+        bounds.input_least + bounds.output_least,
+        asked + said,
+    )
+
+
+def test_media_and_images_at_their_own_prices() -> None:
+    price, bounds = BOOK.price(FLASH, "", AT), Bounds(10, 1_000)
+    heard = pricing.cost(price, Usage(1_000, details=(Detail("input", "audio", 1_000),))).billed
+    assert spending.estimate(price, bounds, ("image", "audio"), "text", free=False).nano_most == heard
+    image = next(card.id for card in CATALOG.cards if card.kind == "image" and BOOK.price(card.id, "", AT))
+    drawn = BOOK.price(image, "", AT)
+    truth = pricing.cost(drawn, Usage(0, 0, 1_290, details=(Detail("output", "image", 1_290),))).billed
+    assert spending.estimate(drawn, Bounds(0, 0, 1, 1_290), (), "image", free=False).nano_most == truth
+
+
+def test_money_that_nobody_knows_is_none_and_a_free_project_pays_nothing() -> None:
+    bounds = Bounds(1, 10, 2, 20)
+    unknown = spending.estimate(None, bounds, (), "", free=False)
+    assert (unknown.nano_most, unknown.tokens_least, unknown.tokens_most) == (None, 3, 30)
+    free = spending.estimate(None, bounds, (), "", free=True)
+    assert (free.nano_least, free.nano_most, free.tokens_most) == (0, 0, 30)
+
+
+def test_unmetered_methods_are_in_the_inventory() -> None:
+    assert spending.UNMETERED <= METHODS
+
+
+@given(st.integers(1, 10**6), st.integers(1, 50))
+def test_steady_models_have_narrow_bounds(estimate: int, times: int) -> None:
+    estimates = Estimates()
+    assert estimates.inputs("flash", estimate)[0] <= estimate <= estimates.inputs("flash", estimate)[1]
+    for _ in range(times):
+        estimates.learn("flash", estimate, 2 * estimate)
+        estimates.learn_output("flash", 77)
+    assert estimates.inputs("flash", estimate) == (2 * estimate, 2 * estimate)
+    assert estimates.outputs("flash") == (77, 77)
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=50))
+def test_output_bounds_lie_around_what_was_seen(seen: list[int]) -> None:
+    estimates = Estimates()
+    assert estimates.outputs("flash") is None
+    for tokens in seen:
+        estimates.learn_output("flash", tokens)
+    found = estimates.outputs("flash")
+    assert found is not None
+    assert 0 <= found[0] <= max(seen)
+    assert found[1] >= min(seen)
+
+
+def test_nothing_asked_is_nothing_taken() -> None:
+    assert Estimates().inputs("flash", 0) == (0, 0)
+    assert Estimates().inputs("flash", -1) == (0, 0)
+
+
+@pytest.mark.parametrize("deviation", [1, 2])
+def test_unsteady_models_have_wide_bounds(deviation: int) -> None:
+    estimates = Estimates()
+    for place in range(200):
+        estimates.learn("flash", 1_000, 1_000 + 500 * deviation * (1 if place % 2 else -1) // 2)
+        estimates.learn_output("flash", 1_000 + 500 * deviation * (1 if place % 2 else -1) // 2)
+    least, most = estimates.inputs("flash", 1_000)
+    assert least <= 1_000 - 250 * deviation <= 1_000 + 250 * deviation <= most
+    found = estimates.outputs("flash")
+    assert found is not None
+    assert found[0] <= 1_000 - 250 * deviation <= 1_000 + 250 * deviation <= found[1]
