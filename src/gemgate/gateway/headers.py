@@ -106,11 +106,13 @@ def translated(headers: Headers) -> list[tuple[str, str]]:
 
     The answer is asked for as it is: it is read here, whatever its client accepts.
     """
-    out = [(name.decode(), value.decode("latin-1")) for name, value in headers if name in _TRANSLATED]
+    out = [
+        (text, value.decode("latin-1"))
+        for name, value in headers
+        if (name == b"user-agent" or (name.startswith(b"x-") and not name.startswith(b"x-stainless-")))
+        and (text := _goes_up(name))
+    ]
     return [*out, ("content-type", "application/json"), ("accept-encoding", "identity")]
-
-
-_TRANSLATED = frozenset({b"user-agent", b"x-server-timeout"})
 
 
 def downward(headers: Headers, base: str, own: str) -> Headers:
