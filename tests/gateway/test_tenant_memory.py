@@ -106,8 +106,12 @@ class World:
         """The call's row is committed."""
         self.now += 1
         record = Record(
-            **dict.fromkeys(("call_id", "boot"), b"x" * 16),
-            **dict.fromkeys(("method", "version", "model", "client"), ""),
+            call_id=ticket.call_id,
+            boot=b"b" * 16,
+            method="files.get",
+            version="v1beta",
+            model="",
+            client="",
             received_at=self.now,
             first_byte=None,
             duration=0,
