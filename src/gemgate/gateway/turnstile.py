@@ -74,7 +74,8 @@ class Turnstile:
         self._line = Line()
         self._waiters: dict[int, Waiter] = {}
         self._numbers = count(1)
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._soon = False
 
     @property
     def waiting(self) -> int:
@@ -144,12 +145,15 @@ class Turnstile:
 
     def poke(self) -> None:
         """Something was freed: look in this turn of the loop, but once."""
-        if self._waiters and self._timer is not None:
-            self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(0, self._turn)
+        if self._waiters and not self._soon:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_soon(self._turn)
+            self._soon = True
 
     def _turn(self) -> None:
         self._timer = None
+        self._soon = False
         self.look()
         self._wind()
 
