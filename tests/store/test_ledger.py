@@ -6,12 +6,25 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from sampled import MODEL, PLAIN, RICH, ask, assumed, attempt, findings, identity, intent, priced, record
+from sampled import (
+    MODEL,
+    PLAIN,
+    RICH,
+    START,
+    ask,
+    assumed,
+    attempt,
+    findings,
+    identity,
+    intent,
+    priced,
+    record,
+)
 
-from gemgate.core.call import Attempt, Cost, Made, Outcome, Record
+from gemgate.core.call import Attempt, Charged, Cost, Event, Intent, Kept, Made, Outcome, Record
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
-from gemgate.store import boots, interrupted, ledger, names, reports, schema
+from gemgate.store import boots, columns, interrupted, ledger, names, reports, schema
 from gemgate.store.connection import Connection
 
 
@@ -224,17 +237,20 @@ def test_the_ledger_writes_the_columns_of_the_schema() -> None:
         "charges": ledger.INSERT_CHARGE,
         "details": ledger.INSERT_DETAIL,
         "prefixes": ledger.INSERT_PREFIX,
+        "call_tags": ledger.INSERT_CALL_TAG,
+        "budget_spends": columns.ADD_SPENDS,
     }
     for table, insert in from_ledger.items():
-        columns = ",".join(column.name for column in schema.metadata.tables[table].columns)
-        assert insert.one.startswith(f"INSERT INTO {table}({columns}) VALUES")
+        of_schema = ",".join(column.name for column in schema.metadata.tables[table].columns)
+        assert insert.one.startswith(f"INSERT INTO {table}({of_schema}) VALUES")
 
 
 def test_what_is_stored_of_a_call_is_all_that_was_told(conn: Connection) -> None:
     """No field of Record or Attempt is forgotten by the ledger: each one changed changes some row."""
 
     def rows(value: Record) -> list[object]:
-        tables = ("calls", "attempts", "charges", "details", "prefixes", "affinities")
+        tables = ("calls", "attempts", "charges", "details", "prefixes", "affinities", "call_tags")
+        tables += ("budget_spends", "signatures", "events")
         for table in reversed(tables):
             conn.execute(f"DELETE FROM {table}")
         ledger.settle(conn, [value])
@@ -254,8 +270,42 @@ def test_what_is_stored_of_a_call_is_all_that_was_told(conn: Connection) -> None
     made = Made("files/a", "one")
     shown = rows(record(base, made=(made,)))
     assert shown != plain
-    for change in ({"name": "files/b"}, {"project": "two"}, {"model": MODEL}, {"expires_at": 7}):
+    for field in Made.__struct_fields__:
+        change = {field: 7 if field == "expires_at" else MODEL}
         assert rows(record(base, made=(msgspec.structs.replace(made, **change),))) != shown, change
+    for field, value in (
+        ("tags", ("a",)),
+        ("charged", (Charged(1, START, 1),)),
+        ("kept", (Kept("a", b"b", 1),)),
+        ("events", (Event(1, "a", "b", "c"),)),
+    ):
+        assert rows(record(base, **{field: value})) != plain, field
+    sequences = {"attempts", "made", "tags", "charged", "kept", "events"}
+    assert sequences == {
+        field for field in Record.__struct_fields__ if isinstance(getattr(record(base), field), tuple | list)
+    }
+    assert (
+        len(set(map(str, (rows(record(base, tags=tags)) for tags in ((), ("a",), ("a", "b"), ("c",)))))) == 4
+    )
+
+
+def test_what_is_stored_of_a_try_under_way_is_all_that_was_told(conn: Connection) -> None:
+    def row(of: Intent) -> object:
+        conn.execute("DELETE FROM open_calls")
+        ledger.open_tries(conn, [of])
+        return conn.execute("SELECT * FROM open_calls").fetchall()
+
+    base = intent(identity())
+    plain = row(base)
+    other: dict[type, object] = {int: 7, str: "finer", bool: True, bytes: b"\x01" * 16}
+    for field in Intent.__struct_fields__:
+        value = other.get(type(getattr(base, field)))
+        if field == "tags":
+            value = ("a",)
+        if field == "held":
+            value = (Charged(1, 2, 3),)
+        if field != "streaming":
+            assert row(msgspec.structs.replace(base, **{field: value})) != plain, field
 
 
 @pytest.mark.parametrize("count", [1, 15, 16, 17, 50])

@@ -13,12 +13,24 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from keyed import budget, key
 from sampled import RICH, START, attempt, findings, identity, intent, record
 from sqlalchemy import create_engine, event
 
-from gemgate.core.call import Outcome
+from gemgate.core.call import Charged, Made, Outcome
 from gemgate.core.verdict import Kind
-from gemgate.store import boots, connection, interrupted, ledger, migrate, reports, version
+from gemgate.store import (
+    affinity,
+    boots,
+    connection,
+    interrupted,
+    ledger,
+    migrate,
+    reports,
+    spends,
+    uses,
+    version,
+)
 from gemgate.store.connection import Connection
 from gemgate.store.database import FILE
 from gemgate.store.schema import metadata
@@ -32,8 +44,8 @@ def test_the_history_ends_at_the_schema(data: Path) -> None:
     assert migrate.head() == version.HEAD
 
 
-def first_light(path: Path, source: Path) -> None:
-    """A file as the first release would have left it: its own step, and the source's rows in its columns."""
+def as_of(step: str, path: Path, source: Path) -> None:
+    """A file as an older release would have left it: its own step, and the source's rows in its columns."""
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
     with engine.connect() as conn:
@@ -41,7 +53,7 @@ def first_light(path: Path, source: Path) -> None:
         config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
         config.attributes["connection"] = conn
         conn.exec_driver_sql("PRAGMA journal_mode = WAL")
-        command.upgrade(config, "0001")
+        command.upgrade(config, step)
     engine.dispose()
     old = sqlite3.connect(path)
     old.execute("ATTACH ? AS source", (str(source),))
@@ -49,8 +61,10 @@ def first_light(path: Path, source: Path) -> None:
         "SELECT name FROM main.sqlite_master WHERE type = 'table' AND name <> 'alembic_version'"
     )
     for (table,) in tables.fetchall():
-        columns = ",".join(row[1] for row in old.execute(f"PRAGMA main.table_info({table})"))
+        columns = ",".join(f'"{row[1]}"' for row in old.execute(f"PRAGMA main.table_info({table})"))
         old.execute(f"INSERT INTO main.{table}({columns}) SELECT {columns} FROM source.{table}")
+    if step == "0002":
+        old.execute("DELETE FROM marks WHERE name = 'key_hours'")  # the source's own
     old.commit()
     old.close()
 
@@ -64,7 +78,7 @@ def test_the_first_releases_record_is_carried_over_and_goes_on(conn: Connection,
     conn.keep()
     old = data / "old" / FILE
     old.parent.mkdir()
-    first_light(old, data / FILE)
+    as_of("0001", old, data / FILE)
     assert version.found(old) == "0001"
     assert migrate.needs(old)
     before = {table: dump(old, table) for table in ("calls", "attempts", "charges", "details", "open_calls")}
@@ -88,6 +102,52 @@ def test_the_first_releases_record_is_carried_over_and_goes_on(conn: Connection,
         (None, "ok", 0.0),
         (None, Outcome.INTERRUPTED, 0.0),
         ("fast", "ok", 0.0),
+    ]
+    new.close()
+    assert findings(old.parent) == []
+
+
+def test_a_record_without_keys_is_carried_over_and_goes_on_with_them(conn: Connection, data: Path) -> None:
+    boot = identity()
+    one, lost = intent(boot), intent(boot)
+    ledger.open_tries(conn, [lost])
+    made = (Made("files/a", "default"),)
+    ledger.settle(conn, [record(one, route="fast", made=made), record(intent(boot))])
+    conn.keep()
+    old = data / "old" / FILE
+    old.parent.mkdir()
+    as_of("0002", old, data / FILE)
+    assert version.found(old) == "0002"
+    tables = ("calls", "attempts", "charges", "details", "prefixes", "open_calls", "affinities", "routes")
+    before = {table: dump(old, table) for table in tables}
+    assert all(before[table] for table in ("calls", "attempts", "open_calls", "affinities", "routes"))
+    assert migrate.upgrade(old)
+    for table, rows in before.items():
+        after = dump(old, table)
+        assert [row | have for have, row in zip(after, rows, strict=True)] == after
+    new = connection.writer(old)
+    new.execute("BEGIN IMMEDIATE")
+    assert [(row.key, row.user, row.door, row.tags) for row in reports.newest(new, reports.Filter())] == [
+        ("", "", "", ())
+    ] * 2
+    assert affinity.find(new, ["files/a"]) == {"files/a": ("default", "", "")}
+    assert interrupted.close_dead(new, {boot: START}, lambda *_: None) == 1
+    alpha = key(new)
+    whole = budget(new)
+    told = record(intent(boot), key=alpha.id, user="ann", tags=("a",), charged=(Charged(whole.id, START, 5),))
+    ledger.settle(new, [told])
+    assert spends.since(new) == [Charged(whole.id, START, 5)]
+    assert not uses.advance_keys(new, START)
+    assert [(number, nano > 0) for number, _, nano in uses.rates(new, START)] == [(alpha.id, True)]
+    # The calls from before the keys are not looked at again.
+    assert new.execute("SELECT sum(calls) FROM key_hours").fetchone() == (1,)
+    new.keep()
+    rows = new.execute("SELECT route, key, user, door, outcome FROM call_log ORDER BY seq").fetchall()
+    assert rows == [
+        ("fast", None, None, None, "ok"),
+        (None, None, None, None, "ok"),
+        (None, None, None, None, "interrupted"),
+        (None, "alpha", "ann", None, "ok"),
     ]
     new.close()
     assert findings(old.parent) == []

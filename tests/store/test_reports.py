@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from keyed import key
 from sampled import MODEL, START, attempt, identity, intent, record
 
 from gemgate.core.call import Outcome, Record, spell
@@ -18,13 +19,16 @@ from gemgate.store.reports import Filter
 
 @pytest.fixture
 def told(conn: Connection) -> list[Record]:
-    """Thirty calls: every third of another model and project, every fifth failed."""
+    """Thirty calls: every third of another model and project, every fourth of a key, every fifth failed."""
+    key(conn)
     records = []
     for place in range(30):
         one = intent(identity(), received_at=START + place * 1_000_000)
         if place % 3 == 0:
             one = msgspec.structs.replace(one, model="gemini-other", project="second")
         made = record(one, attempt(one))
+        if place % 4 == 0:
+            made = msgspec.structs.replace(made, key=1, user="ann", tags=("team:b", "x")[: 1 + place % 8])
         if place % 5 == 0:
             made = msgspec.structs.replace(made, outcome=Outcome.FAILED, status=503)
         records.append(made)
@@ -50,6 +54,13 @@ def test_filters_hold_each_and_together(conn: Connection, told: list[Record]) ->
     assert ids(reports.newest(conn, Filter(model="gemini-other"))) == wanted(told[::3])
     assert ids(reports.newest(conn, Filter(project="second"))) == wanted(told[::3])
     assert ids(reports.newest(conn, Filter(outcome="failed"))) == wanted(told[::5])
+    assert ids(reports.newest(conn, Filter(key="alpha"))) == wanted(told[::4])
+    assert ids(reports.newest(conn, Filter(user="ann"))) == wanted(told[::4])
+    assert ids(reports.newest(conn, Filter(tag="team:b"))) == wanted(told[::4])
+    assert ids(reports.newest(conn, Filter(tag="x"))) == wanted(told[4::8])
+    assert ids(reports.newest(conn, Filter(tag="x", key="alpha", project="second"))) == wanted(told[12::24])
+    assert ids(reports.newest(conn, Filter(tag="nobody's"))) == []
+    assert ids(reports.newest(conn, Filter(key="nobody"))) == []
     assert ids(reports.newest(conn, Filter(status=503))) == wanted(told[::5])
     assert ids(reports.newest(conn, Filter(status=200))) == wanted([one for one in told if one.status == 200])
     assert ids(reports.newest(conn, Filter(since=START + 27_000_000))) == wanted(told[27:])
@@ -67,6 +78,17 @@ def test_following_sees_each_call_once(conn: Connection, told: list[Record]) -> 
         seq = rows[-1].seq
     assert seen == [spell(one.call_id) for one in told]
     assert reports.latest(conn) == seq
+
+
+def test_a_tags_calls_come_in_pages_and_can_be_followed(conn: Connection, told: list[Record]) -> None:
+    which = Filter(tag="team:b")
+    wanted = [spell(one.call_id) for one in told[::4]]
+    first = reports.newest(conn, which, limit=3)
+    assert ids(first + reports.newest(conn, which, before=first[-1].seq)) == wanted[::-1]
+    start = reports.after(conn, which, 0, limit=3)
+    assert ids(start + reports.after(conn, which, start[-1].seq)) == wanted
+    assert [row.tags for row in start] == [("team:b",), ("team:b", "x"), ("team:b",)]
+    assert {(row.key, row.user) for row in start} == {("alpha", "ann")}
 
 
 def test_a_call_is_found_by_its_id_or_the_beginning(conn: Connection, told: list[Record]) -> None:
@@ -88,6 +110,9 @@ def test_a_call_is_found_by_its_id_or_the_beginning(conn: Connection, told: list
         (Filter(project="default"), "ix_calls_project_id_seq"),
         (Filter(outcome="failed"), "ix_calls_outcome_id_seq"),
         (Filter(status=503), "ix_calls_status_seq"),
+        (Filter(key="alpha"), "ix_calls_key_id_seq"),
+        (Filter(user="ann"), "ix_calls_user_id_seq"),
+        (Filter(tag="x", since=5), "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)"),
     ],
 )
 def test_the_plan_uses_an_index_and_sorts_nothing(

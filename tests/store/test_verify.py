@@ -93,6 +93,9 @@ def test_a_true_record_is_proven(filled: Path) -> None:
         ("money", "DELETE FROM charges"),
         ("link", "UPDATE calls SET outcome_id = 99 WHERE seq = 1"),
         ("link", "DELETE FROM prices"),
+        ("link", "UPDATE calls SET key_id = 99 WHERE seq = 1"),
+        ("link", "INSERT INTO call_tags(call_seq, tag_id) VALUES(99, 1)"),
+        ("link", "INSERT INTO budget_spends(budget_id, slot, spent) VALUES(99, 0, 1)"),
         ("link", "DELETE FROM calls WHERE seq = 3"),
         (
             "sum",
