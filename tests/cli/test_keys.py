@@ -16,14 +16,17 @@ from typing import Any
 
 import click
 import pytest
+from alembic import command as alembic
+from alembic.config import Config
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from sampled import identity, intent, record
 from served import environment, served
+from sqlalchemy import create_engine
 
 import gemgate
-from gemgate.app.folder import FolderError
+from gemgate.app.folder import FolderError, taken
 from gemgate.app.serve import keyed
 from gemgate.cli.faults import CommandFault
 from gemgate.cli.keys import command as key_command
@@ -32,7 +35,7 @@ from gemgate.cli.values import End, Label, Limit, Money, Name, Network, Period, 
 from gemgate.config import load
 from gemgate.core.access import RIGHTS, Keys
 from gemgate.core.call import Outcome, spell
-from gemgate.store import connection, keys, ledger, migrate
+from gemgate.store import connection, keys, ledger, migrate, version
 
 SOURCE = Path(gemgate.__file__).parent
 SECRET = re.compile(r"sk-gemgate-[0-9A-Za-z]{43}")
@@ -233,6 +236,28 @@ def test_a_file_of_a_later_gemgate_is_left_alone() -> None:
     conn.commit()
     conn.close()
     assert "9999" in fault("create", "two")
+
+
+def older() -> None:
+    """Make the record one of the gemgate before keys."""
+    Path("gemgate-data").mkdir(mode=0o700)
+    engine = create_engine("sqlite:///gemgate-data/gemgate.db")
+    settings = Config()
+    settings.set_main_option("script_location", str(SOURCE / "store" / "migrations"))
+    with engine.connect() as conn:
+        settings.attributes["connection"] = conn
+        alembic.upgrade(settings, "0002")
+        conn.commit()
+    engine.dispose()
+
+
+def test_an_older_file_is_brought_up_to_date_unless_a_gateway_runs_on_it() -> None:
+    older()
+    with taken(Path("gemgate-data"), ["gateway"]):
+        assert "A gateway runs on" in str(asked("create", "ci").exception)
+        assert version.needs(Path("gemgate-data/gemgate.db"))
+    assert told("create", "ci")["state"] == "in force"
+    assert not version.needs(Path("gemgate-data/gemgate.db"))
 
 
 def test_a_locked_file_is_a_sentence() -> None:
