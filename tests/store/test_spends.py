@@ -16,7 +16,18 @@ from sampled import START, assumed, attempt, findings, identity, intent, priced,
 from gemgate.core.call import Charged, Event, Intent, Kept, Record
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
-from gemgate.store import budgets, events, interrupted, ledger, names, operations, reports, signatures, spends
+from gemgate.store import (
+    budgets,
+    events,
+    interrupted,
+    ledger,
+    names,
+    operations,
+    quotas,
+    reports,
+    signatures,
+    spends,
+)
 from gemgate.store.connection import Connection
 
 MOST = 2**63 - 1
@@ -240,3 +251,13 @@ def test_a_call_that_is_rolled_back_leaves_nothing(conn: Connection) -> None:
     conn.forget()
     for table in ("calls", "call_tags", "budget_spends", "signatures", "events", "tags", "users"):
         assert conn.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+
+
+def test_the_state_that_is_kept_lets_go_of_what_has_expired(conn: Connection) -> None:
+    rolling = budget(conn, "last minute", period="rolling", seconds=60)
+    now = START + 3 * 86_400_000_000
+    spends.add(conn, [[Charged(rolling.id, START, 1), Charged(rolling.id, now, 1)]])
+    signatures.keep(conn, [Kept("old", b"x", now), Kept("new", b"x", now + 1)])
+    quotas.keep(conn, [], [], b"{}", identity(), now)
+    assert spent(conn) == {(rolling.id, now): 1}
+    assert list(signatures.find(conn, ["old", "new"])) == ["new"]
