@@ -279,6 +279,12 @@ def test_nothing_but_a_refusal_is_raised(body: bytes, path: str) -> None:
         found("POST", path, body)
 
 
+def test_every_upload_of_a_query_counts() -> None:
+    assert made.upload_ids("upload_id=a&upload_protocol=resumable&upload_id=b") == ("a", "b")
+    assert made.upload_ids("%75pload_id=a") == made.upload_ids("upload%5Fid=a") == ("a",)
+    assert made.upload_ids("alt=json") == made.upload_ids("") == ()
+
+
 def test_googles_own_things_are_everybodys() -> None:
     assert made.is_provided("voices/Puck")
     assert made.is_provided("agents/antigravity-preview-09-2026")

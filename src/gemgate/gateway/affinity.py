@@ -130,7 +130,7 @@ class Affinity:
                 return []
             names = list(dict.fromkeys(made.refers(match, asked)))
         if asked is not None:
-            tokens = named.tokens if named is not None else (asked.continuation,)
+            tokens = dict.fromkeys((asked.continuation, *(named.tokens if named is not None else ())))
             names += [self._hashed("continuation", token) for token in tokens if token]
             signed = [self._hashed("signature", text) for text in asked.signatures]
             names += signed

@@ -84,7 +84,8 @@ def check(ticket: Ticket, owners: Mapping[str, str]) -> None:
 
 
 def _check_form(exchange: Exchange, sort: Sort) -> None:
-    fields = parse_qsl(exchange.query, keep_blank_values=True) if exchange.query else []
+    plain = exchange.query in ("", "alt=sse")  # the calls of every day
+    fields = [] if plain else parse_qsl(exchange.query, keep_blank_values=True)
     if any(name in exchange.fields for name in _OVERRIDES) or any(
         name.strip().lower().startswith(_OVERRIDING) for name, _ in fields
     ):

@@ -220,7 +220,9 @@ def upload_id(query: str) -> str:
 
 def upload_ids(query: str) -> tuple[str, ...]:
     """All of them, for a query that names several: nobody knows which one Google takes."""
-    return tuple(value for name, value in parse_qsl(query) if name == "upload_id") if query else ()
+    if "upload_id" not in query and "%" not in query:
+        return ()
+    return tuple(value for name, value in parse_qsl(query) if name == "upload_id")
 
 
 def expires(name: str, now: int, *, paid: bool) -> int:
