@@ -50,6 +50,7 @@ __all__ = [
     "slot",
 ]
 
+_NOTHING = (0, 0)
 _APPLIED = 4096  # combinations of key, tags and route that are remembered
 
 
@@ -60,7 +61,7 @@ class Budgets:
         self._purses: dict[int, Purse] = {}
         self._calls: dict[bytes, list[Purse]] = {}
         self._scoped: dict[tuple[str, str], tuple[Budget, ...]] = {}
-        self._applied: dict[tuple[str, frozenset[str], str], tuple[Budget, ...]] = {}
+        self._applied: dict[tuple[str, tuple[str, ...], str], tuple[Budget, ...]] = {}
         self.reload(budgets, spent)
 
     @property
@@ -101,16 +102,16 @@ class Budgets:
         """
         if not self._scoped:
             return ()
-        place = key, frozenset(tags), route
+        place = key, tuple(tags), route
         found = self._applied.get(place)
         if found is None:
             wheres = [
                 ("all", ""),
                 ("key", key),
-                *(("tag", tag) for tag in sorted(place[1])),
+                *(("tag", tag) for tag in place[1]),
                 ("route", route),
             ]
-            found = tuple(one for where in wheres for one in self._scoped.get(where, ()))
+            found = tuple(one for where in dict.fromkeys(wheres) for one in self._scoped.get(where, ()))
             if len(self._applied) >= _APPLIED:
                 self._applied.clear()  # tags come from callers
             self._applied[place] = found
@@ -125,7 +126,10 @@ class Budgets:
     def bars(self, budget: Budget, estimate: Estimate, now: int) -> Bar | None:
         """What keeps a new call from passing one budget now; None: there is room."""
         purse = self._purses.get(budget.id)
-        return self._bar(purse, estimate, now, b"", 0) if purse is not None else None
+        if purse is None:
+            return None
+        purse.roll(now)
+        return _bar(purse, estimate.tokens if purse.counts_tokens else estimate.money, b"", 0)
 
     def hold(
         self, call: bytes, budgets: Sequence[Budget], estimate: Estimate, now: int
@@ -134,7 +138,7 @@ class Budgets:
 
         Of several bars a final one is named, since waiting for the others would be in vain.
         """
-        return self.more(call, budgets, estimate, now, _nothing)
+        return self.more(call, budgets, estimate, now)
 
     def more(
         self,
@@ -142,7 +146,7 @@ class Budgets:
         budgets: Sequence[Budget],
         estimate: Estimate,
         now: int,
-        before: Callable[[Budget], int],
+        before: Callable[[Budget], int] | None = None,
     ) -> tuple[Charged, ...] | Bar:
         """A further try of the same call: hold what it may take, besides ``before``, which earlier tries have taken.
 
@@ -150,9 +154,14 @@ class Budgets:
         """
         # One that was removed since the call came in bars nothing any more.
         purses = [self._purses[budget.id] for budget in budgets if budget.id in self._purses]
+        tokens, money = estimate.tokens, estimate.money
         barred: Bar | None = None
         for purse in purses:
-            bar = self._bar(purse, estimate, now, call, before(purse.budget))
+            purse.roll(now)
+            needs = tokens if purse.counts_tokens else money
+            if before is None and needs is not None and purse.spent + purse.held + needs[1] <= purse.line:
+                continue  # most calls: nothing is near the line
+            bar = _bar(purse, needs, call, before(purse.budget) if before is not None else 0)
             if bar is not None:
                 if bar.final:
                     return bar
@@ -164,10 +173,10 @@ class Budgets:
         mine = self._calls.setdefault(call, [])
         found = []
         for purse in purses:
-            _, most = estimate.of(purse.budget.unit) or (0, 0)
+            _, most = (tokens if purse.counts_tokens else money) or _NOTHING
             if call not in purse.holds:
                 mine.append(purse)
-            of = purse.hold(call, before(purse.budget) + most)
+            of = purse.hold(call, most if before is None else before(purse.budget) + most)
             found.append(Charged(purse.budget.id, of, most))
         return tuple(found)
 
@@ -191,13 +200,16 @@ class Budgets:
         for purse in self._calls.pop(call, ()):
             purse.drop(call)
 
-    def soft(self, budget: Budget, now: int) -> float | None:
-        """The share that is spent, once it has reached the soft line; None before."""
-        purse = self._purses.get(budget.id)
-        if purse is None:
-            return None
-        purse.roll(now)
-        return purse.spent / purse.line if purse.spent >= purse.soft else None
+    def soft(self, budgets: Iterable[Budget], now: int) -> list[tuple[Budget, float]]:
+        """Those of the budgets that have reached their soft line, each with the share that is spent."""
+        found = []
+        for budget in budgets:
+            purse = self._purses.get(budget.id)
+            if purse is not None:
+                purse.roll(now)
+                if purse.spent >= purse.soft:
+                    found.append((budget, purse.spent / purse.line))
+        return found
 
     def slot(self, budget: Budget, now: int) -> int:
         """As ``slot``, for one of these budgets, from memory."""
@@ -225,16 +237,11 @@ class Budgets:
                 found.append(Standing(purse.budget, purse.start, purse.spent, purse.held, ends))
         return found
 
-    def _bar(self, purse: Purse, estimate: Estimate, now: int, call: bytes, before: int) -> Bar | None:
-        purse.roll(now)
-        needs = estimate.of(purse.budget.unit)
-        if needs is None:
-            if purse.budget.unpriced:
-                return None
-            return Bar(purse.budget, True, NEVER, purse.spent, purse.held, unpriced=True)
-        return purse.bars(needs[0], needs[1], now, call, before)
 
-
-def _nothing(budget: Budget) -> int:
-    """No earlier try has taken anything."""
-    return 0
+def _bar(purse: Purse, needs: tuple[int, int] | None, call: bytes, before: int) -> Bar | None:
+    """What keeps a call from taking so much of a purse. After ``roll``."""
+    if needs is not None:
+        return purse.bars(needs[0], needs[1], call, before)
+    if purse.budget.unpriced:
+        return None
+    return Bar(purse.budget, True, NEVER, purse.spent, purse.held, unpriced=True)

@@ -94,10 +94,14 @@ class Estimate(msgspec.Struct, frozen=True):
     tokens_least: int = 0
     tokens_most: int = 0
 
-    def of(self, unit: str) -> tuple[int, int] | None:
-        """Least and most in a budget's unit; None where the price is not known."""
-        if unit == "tokens":
-            return self.tokens_least, self.tokens_most
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Least and most of a budget of tokens."""
+        return self.tokens_least, self.tokens_most
+
+    @property
+    def money(self) -> tuple[int, int] | None:
+        """Least and most of a budget of money; None where the price is not known."""
         if self.nano_least is None or self.nano_most is None:
             return None
         return self.nano_least, self.nano_most
@@ -131,7 +135,19 @@ class Standing(msgspec.Struct, frozen=True):
 class Purse:
     """One budget with what was spent of it and what is held. ``spent`` and ``held`` are those of its window."""
 
-    __slots__ = ("_first", "budget", "end", "held", "holds", "line", "soft", "spends", "spent", "start")
+    __slots__ = (
+        "_first",
+        "budget",
+        "counts_tokens",
+        "end",
+        "held",
+        "holds",
+        "line",
+        "soft",
+        "spends",
+        "spent",
+        "start",
+    )
 
     def __init__(self, budget: Budget) -> None:
         self.spends: dict[int, int] = {}
@@ -142,6 +158,7 @@ class Purse:
         """Be this budget from now on. What was spent and is held stays."""
         self.budget = budget
         self.line = budget.amount
+        self.counts_tokens = budget.unit == "tokens"
         self.soft = int(budget.amount * budget.soft) if budget.soft < 1 else NEVER
         self.start = self.end = self._first = 0
         self.spent = self.held = 0
@@ -169,7 +186,7 @@ class Purse:
         """Whether what is held in a slot counts now."""
         return of >= self._first or self.budget.period == periods.ROLLING
 
-    def bars(self, least: int, most: int, now: int, call: bytes = b"", before: int = 0) -> Bar | None:
+    def bars(self, least: int, most: int, call: bytes, before: int) -> Bar | None:
         """What keeps the call from taking so much more, ``before`` being what its earlier tries have taken.
 
         After ``roll``.
@@ -184,7 +201,7 @@ class Purse:
         alone = spent + before + least <= self.line
         if alone and not others:
             return None
-        comes = 0 if alone else self._comes(before + least, now)
+        comes = 0 if alone else self._comes(before + least)
         return Bar(self.budget, not alone, comes, spent, others)
 
     def _then(self, of: int) -> tuple[int, int]:
@@ -192,7 +209,7 @@ class Purse:
         held = sum(sum_ for slot_, sum_ in self.holds.values() if slot_ == of)
         return self.spends.get(of, 0), held
 
-    def _comes(self, need: int, now: int) -> int:
+    def _comes(self, need: int) -> int:
         """When so much has room again, once all that is held now has been charged to nobody."""
         if need > self.line:
             return NEVER
@@ -203,7 +220,7 @@ class Purse:
             excess -= self.spends[of]
             if excess <= 0:
                 return of + periods.grain(self.budget.seconds) + periods.rolling(self.budget.seconds)
-        return now
+        return self.end
 
     def hold(self, call: bytes, amount: int) -> int:
         """Hold so much for a call in all, instead of what was held for it. Returns its slot. After ``roll``."""

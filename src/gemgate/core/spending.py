@@ -65,6 +65,10 @@ def estimate(price: Price | None, bounds: Bounds, media: tuple[str, ...], kind: 
         return Estimate(0, 0, *tokens)
     if price is None:
         return Estimate(None, None, *tokens)
+    if (not media or "audio" not in media) and kind not in _BY_KIND:
+        plain = _plain(price, bounds)
+        if plain is not None:
+            return Estimate(*plain, *tokens)
     details: tuple[Detail, ...] = ()
     if media and "audio" in media and (price.rates.input_audio or 0) > (price.rates.input or 0):
         details = (Detail("input", "audio", bounds.input_most),)
@@ -75,6 +79,24 @@ def estimate(price: Price | None, bounds: Bounds, media: tuple[str, ...], kind: 
     if least is None or most is None:
         return Estimate(None, None, *tokens)
     return Estimate(min(least, most), most, *tokens)
+
+
+def _plain(price: Price, bounds: Bounds) -> tuple[int, int] | None:
+    """Text in, text out, rounded to the far side: what nearly every call needs. None where a rate is not known."""
+    found = []
+    for input_, output_, up in (
+        (bounds.input_least, bounds.output_least, 0),
+        (bounds.input_most, bounds.output_most, pricing.PER - 1),
+    ):
+        rates = price.rates
+        if price.long is not None and input_ > pricing.LONG_PROMPT:
+            rates = price.long
+        if rates.input is None or rates.output is None:
+            return None
+        found.append(
+            (input_ * rates.input + up) // pricing.PER + (output_ * rates.output + up) // pricing.PER
+        )
+    return min(found), found[1]
 
 
 # Methods that cost money by units that their answers do not count: their rows show `unpriced`, never 0.

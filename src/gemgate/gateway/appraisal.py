@@ -7,12 +7,19 @@ from typing import Protocol
 import msgspec
 
 from gemgate.core import spending
+from gemgate.core.catalog import Card
 from gemgate.core.estimate import Estimates
+from gemgate.core.pricing import Price
 from gemgate.core.purse import Estimate
 from gemgate.core.routing import Target
+from gemgate.core.windows import SECOND
 from gemgate.dialects.gemini.methods import Match, Reading
 from gemgate.dialects.gemini.request import Asked
 from gemgate.gateway.snapshot import Snapshot
+
+_KEPT = 60 * SECOND  # prices change at midnights
+_MANY = 4096
+_Known = tuple[Price | None, Card | None, bool]
 
 
 class Priced(Protocol):
@@ -33,29 +40,48 @@ class Appraisal(msgspec.Struct, frozen=True):
 OPEN = Appraisal(spending.UNKNOWN_PRICE)
 
 
-def appraise(call: Priced, target: Target, estimates: Estimates, now: int) -> Appraisal | None:
-    """What a try at this target may take; None for a call that costs nothing. ``now`` is UTC µs."""
-    match, asked, snapshot = call.match, call.asked, call.snapshot
-    if match is None or match.method in spending.UNMETERED:
-        return OPEN
-    if not match.generating:
-        return None
-    model = target.model or (asked.model if asked is not None else match.model)
-    card = snapshot.catalog.card(model)
-    known = estimates.outputs(model)
-    media: tuple[str, ...] = ()
-    inputs, outputs, tier = (0, 0), spending.output(None, 1, known, card), ""
-    if asked is not None:
-        inputs, media, tier = estimates.inputs(model, asked.input_estimate), asked.media, asked.tier
-        outputs = spending.output(asked.shape.max_output, asked.candidates, known, card)
-    if match.reading is Reading.EMBED:
-        outputs = (0, 0)
-    price = snapshot.book.price(snapshot.book.routed(model, now), tier, now)
-    found = spending.estimate(
-        price,
-        spending.Bounds(*inputs, *outputs),
-        media,
-        card.kind if card is not None else "",
-        snapshot.free(target.project),
-    )
-    return Appraisal(found, outputs[1])
+class Appraiser:
+    """Appraises calls. What it looks up of a model is remembered for a minute of one configuration."""
+
+    def __init__(self, estimates: Estimates) -> None:
+        self._estimates = estimates
+        self._known: dict[tuple[str, str, str], _Known] = {}
+        self._snapshot: Snapshot | None = None
+        self._minute = 0
+
+    def appraise(self, call: Priced, target: Target, now: int) -> Appraisal | None:
+        """What a try at this target may take; None for a call that costs nothing. ``now`` is UTC µs."""
+        match, asked = call.match, call.asked
+        if match is None or match.method in spending.UNMETERED:
+            return OPEN
+        if not match.generating:
+            return None
+        model = target.model or (asked.model if asked is not None else match.model)
+        price, card, free = self._look(
+            call.snapshot, (model, asked.tier if asked is not None else "", target.project), now
+        )
+        known = self._estimates.outputs(model)
+        media: tuple[str, ...] = ()
+        if asked is not None:
+            media, inputs = asked.media, self._estimates.inputs(model, asked.input_estimate)
+            outputs = spending.output(asked.shape.max_output, asked.candidates, known, card)
+        else:
+            inputs, outputs = (0, 0), spending.output(None, 1, known, card)
+        if match.reading is Reading.EMBED:
+            outputs = (0, 0)
+        bounds = spending.Bounds(*inputs, *outputs)
+        kind = card.kind if card is not None else ""
+        return Appraisal(spending.estimate(price, bounds, media, kind, free), outputs[1])
+
+    def _look(self, snapshot: Snapshot, place: tuple[str, str, str], now: int) -> _Known:
+        """Price, card and whether it is free, by model, tier and project."""
+        if snapshot is not self._snapshot or now // _KEPT != self._minute or len(self._known) >= _MANY:
+            self._known.clear()
+            self._snapshot, self._minute = snapshot, now // _KEPT
+        found = self._known.get(place)
+        if found is None:
+            model, tier, project = place
+            book = snapshot.book
+            price = book.price(book.routed(model, now), tier, now)
+            found = self._known[place] = price, snapshot.catalog.card(model), snapshot.free(project)
+        return found

@@ -27,7 +27,7 @@ from gemgate.core.runaway import Alarm, Runaway
 from gemgate.core.verdict import Kind
 from gemgate.core.windows import SECOND
 from gemgate.gateway import limits
-from gemgate.gateway.appraisal import appraise
+from gemgate.gateway.appraisal import Appraiser
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.entry import Braked, Entry, Tried, tokens
 from gemgate.gateway.notices import Notices
@@ -55,7 +55,8 @@ class Brakes:
         self.budgets = Budgets(())
         self.runaway: Runaway | None = None
         self.stops: list[tuple[int, int, str]] = []
-        self._learned = learned
+        self._estimates = learned.estimates
+        self._appraiser = Appraiser(learned.estimates)
         self._keys: dict[int, Key] = {}
         self._quota = Quota(self._limits, lambda _: "", lambda _: None, margin=0.0)
         self._busy: dict[int, int] = {}
@@ -117,7 +118,7 @@ class Brakes:
         budgets = self.budgets.of(key.name if key is not None else "", ticket.tags, ticket.route)
         entry = Entry(ticket.call_id, key, budgets, target)
         if target is not None and (budgets or self.budgets.any or (key is not None and key.tpm is not None)):
-            found = appraise(ticket, target, self._learned.estimates, now)
+            found = self._appraiser.appraise(ticket, target, now)
             if found is None:
                 entry.budgets = ()  # what costs nothing passes every budget
             else:
@@ -218,7 +219,7 @@ class Brakes:
             return ()
         now, estimate = self.clock.now(), entry.estimate
         if trial.target != entry.target or not budgets:
-            found = appraise(ticket, trial.target, self._learned.estimates, now)
+            found = self._appraiser.appraise(ticket, trial.target, now)
             if found is None:
                 return ()
             estimate = found.estimate
@@ -237,7 +238,7 @@ class Brakes:
         """What a budget of this target's project has against a try there now; changes nothing."""
         for budget in self.budgets.of_project(target.project):
             now = self.clock.now()
-            found = appraise(ticket, target, self._learned.estimates, now)
+            found = self._appraiser.appraise(ticket, target, now)
             if found is not None and (bar := self.budgets.bars(budget, found.estimate, now)) is not None:
                 return bar
         return None
@@ -264,7 +265,7 @@ class Brakes:
                 self._notices.soft(ticket, entry.budgets, now)
         for one in attempts:
             if one.verdict is Kind.OK and one.usage is not None and one.usage.output:
-                self._learned.estimates.learn_output(one.model, one.usage.output + one.usage.thoughts)
+                self._estimates.learn_output(one.model, one.usage.output + one.usage.thoughts)
         if entry.key is not None and attempts and self.runaway is not None:
             nano = sum(one.cost.billed or 0 for one in attempts if one.cost is not None)
             alarm = self.runaway.seen(entry.key.id, nano, request_hash, now)

@@ -89,6 +89,20 @@ class Entry:
     def actual(self, attempts: Sequence[Attempt]) -> Callable[[Budget], int]:
         """What the tries took of a budget; of one whose price is not known though it used tokens, what it held."""
 
+        nano, used = 0, 0
+        for one in attempts:
+            usage, cost = one.usage, one.cost
+            used += usage.total if usage is not None else 0
+            if cost is not None and cost.billed is not None:
+                nano += cost.billed
+            elif usage is not None:
+                nano = -1
+                break
+
+        def plainly(budget: Budget) -> int:
+            """Nano-dollars or tokens, where every price is known."""
+            return taken(budget) if budget.scope == "project" else used if budget.unit == "tokens" else nano
+
         def taken(budget: Budget) -> int:
             """Nano-dollars or tokens."""
             sum_ = 0
@@ -104,7 +118,7 @@ class Entry:
                     sum_ += sum(row.amount for row in rows if row.budget == budget.id)
             return sum_
 
-        return taken
+        return plainly if nano >= 0 else taken
 
 
 def tokens(attempts: Sequence[Attempt]) -> int:

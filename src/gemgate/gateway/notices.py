@@ -24,26 +24,21 @@ class Notices:
 
     def known(self, budgets: Iterable[Budget], now: int) -> None:
         """Those past their soft line already were told of before a restart, or their maker has seen it."""
-        for budget in budgets:
-            if self._budgets.soft(budget, now) is not None:
-                self._first("budget_soft", budget, now)
+        for budget, _ in self._budgets.soft(budgets, now):
+            self._first("budget_soft", budget, now)
 
     def warn(self, ticket: Braked, entry: Entry, now: int) -> None:
         """Tell the client of the budget that is nearest to its end, past the soft line."""
-        worst: tuple[float, str] | None = None
-        for budget in entry.budgets:
-            share = self._budgets.soft(budget, now)
-            if share is not None and (worst is None or share > worst[0]):
-                worst = share, budget.name
-        if worst is not None:
-            text = f"{worst[1]}; spent={worst[0]:.2f}"
+        found = self._budgets.soft(entry.budgets, now)
+        if found:
+            budget, share = max(found, key=lambda row: row[1])
+            text = f"{budget.name}; spent={share:.2f}"
             ticket.marks.append((HEADER, text.encode("ascii", "replace")))
 
     def soft(self, ticket: Braked, budgets: Iterable[Budget], now: int) -> None:
         """A call was charged: it may have passed a soft line."""
-        for budget in budgets:
-            share = self._budgets.soft(budget, now)
-            if share is not None and self._first("budget_soft", budget, now):
+        for budget, share in self._budgets.soft(budgets, now):
+            if self._first("budget_soft", budget, now):
                 total = limits.amount(budget, budget.amount)
                 said = f"{share:.0%} of {total} {limits.span(budget)} are spent."
                 ticket.events += (Event(now, "budget_soft", budget.name, said),)
