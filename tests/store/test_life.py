@@ -8,10 +8,11 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keyed import budget
 from sampled import assumed, findings, identity, intent, record
 
-from gemgate.core.call import Intent
-from gemgate.store import backlog, boots, connection, interrupted, ledger, operations, reports
+from gemgate.core.call import Charged, Intent
+from gemgate.store import backlog, boots, connection, interrupted, ledger, operations, reports, spends
 from gemgate.store.connection import Connection
 from gemgate.store.database import FILE
 from gemgate.store.faults import Fault
@@ -19,6 +20,9 @@ from gemgate.store.faults import Fault
 STEPS = st.lists(
     st.sampled_from(["open", "settle", "down", "up", "move", "kill", "kill moving"]), max_size=40
 )
+
+HELD = 1_000_000
+"""What every try holds of one budget; a call that settles is charged 1."""
 
 
 class Process:
@@ -70,19 +74,24 @@ def test_exactly_one_row_per_call(blank: Path, steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         shutil.copy(blank, data / FILE)
+        conn = connection.writer(data / FILE)
+        conn.execute("BEGIN IMMEDIATE")
+        assert budget(conn).id == 1
+        conn.keep()
+        conn.close()
         process = Process(data)
         tried: list[Intent] = []
         answered: set[bytes] = set()
         under_way: list[Intent] = []
         for step in steps:
             if step == "open":
-                one = intent(process.boot.id)
+                one = intent(process.boot.id, held=(Charged(1, 0, HELD),))
                 process.write(ledger.open_tries, one)
                 tried.append(one)
                 under_way.append(one)
             elif step == "settle" and under_way:
                 one = under_way.pop(0)
-                process.write(ledger.settle, record(one))
+                process.write(ledger.settle, record(one, charged=(Charged(1, 0, 1),)))
                 answered.add(one.call_id)
             elif step in ("down", "up"):
                 process.up = step == "up"
@@ -98,10 +107,13 @@ def test_exactly_one_row_per_call(blank: Path, steps: list[str]) -> None:
         process.kill()
         process = Process(data)
         rows = reports.newest(process.conn, reports.Filter(), limit=1_000)
+        spent = sum(one.amount for one in spends.since(process.conn))
         process.kill()
         assert sorted(row.call_id.replace("-", "") for row in rows) == sorted(
             one.call_id.hex() for one in tried
         )
         ok = {row.call_id.replace("-", "") for row in rows if row.outcome == "ok"}
         assert ok == {call_id.hex() for call_id in answered}
+        # Every call is charged once: its truth, or what it held when its process died.
+        assert spent == len(ok) + HELD * (len(tried) - len(ok))
         assert findings(data) == []
