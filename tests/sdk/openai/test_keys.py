@@ -24,9 +24,11 @@ from tests.gateway.launch import Gateway, until
 from tests.sdk.openai.asking import EMBEDDER, FLASH, OLDER, user
 from tests.sdk.openai.test_javascript import FOLDER, program, sdk
 from tests.sdk.sides import CLOCK
+from tests.sdk.test_javascript import FOLDER as GOOGLE_FOLDER
+from tests.sdk.test_javascript import sdk as google_sdk
 from tests.simulator.launch import Simulator
 
-__all__ = ["sdk"]
+__all__ = ["google_sdk", "sdk"]
 MESSAGES: Any = [user("Tell me about rivers.")]
 BY_OPENAI_JS = """
 import OpenAI from "openai";
@@ -37,6 +39,16 @@ try {
   });
 } catch (error) {
   console.log(JSON.stringify({ status: error.status, code: error.code, message: error.message }));
+}
+"""
+BY_GOOGLE_JS = """
+import { GoogleGenAI } from "@google/genai";
+const [baseUrl, apiKey] = process.argv.slice(1);
+try {
+  const ai = new GoogleGenAI({ apiKey, httpOptions: { baseUrl } });
+  await ai.models.generateContent({ model: "gemini-3.8-flash", contents: "Tell me about rivers." });
+} catch (error) {
+  console.log(JSON.stringify({ status: error.status, message: error.message }));
 }
 """
 
@@ -201,9 +213,16 @@ def google(keyed: Keyed) -> genai.Client:
 
 
 def by_openai_js(keyed: Keyed) -> tuple[int, str]:
-    url = keyed.gateway.url + "/openai/v1"
-    command = [program("node"), "--input-type=module", "-e", BY_OPENAI_JS, url, keyed.secrets["spent"]]
-    done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=60)
+    return by_node(BY_OPENAI_JS, FOLDER, keyed.gateway.url + "/openai/v1", keyed.secrets["spent"])
+
+
+def by_google_js(keyed: Keyed) -> tuple[int, str]:
+    return by_node(BY_GOOGLE_JS, GOOGLE_FOLDER, keyed.gateway.url, keyed.secrets["spent"])
+
+
+def by_node(script: str, folder: Path, url: str, key: str) -> tuple[int, str]:
+    command = [program("node"), "--input-type=module", "-e", script, url, key]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     return told["status"], told["message"]
@@ -219,10 +238,11 @@ def by_openai_js(keyed: Keyed) -> tuple[int, str]:
         by_openai_js,
         by_google,
         by_google_interactions,
+        by_google_js,
     ],
 )
 def test_a_spent_budget_is_asked_once_with_default_retries(
-    keyed: Keyed, sdk: Path, ask: Callable[[Keyed], tuple[int, str]]
+    keyed: Keyed, sdk: Path, google_sdk: Path, ask: Callable[[Keyed], tuple[int, str]]
 ) -> None:
     before = len(keyed.rows("spent"))
     status, message = ask(keyed)
