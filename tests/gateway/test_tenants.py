@@ -281,6 +281,24 @@ def test_interactions(simulator: Simulator, ann: httpx.Client, bob: httpx.Client
     assert_unseen(ann, simulator, "GET", f"/v1beta/interactions/{ids[0]}")
 
 
+def test_openais_door(simulator: Simulator, ann: httpx.Client, bob: httpx.Client) -> None:
+    """What comes in OpenAI's words is held to the same, and answered in its words."""
+    made = ann.post("/openai/v1/responses", json={"model": MODEL, "input": "Hello"})
+    assert made.status_code == 200, made.text
+    path = f"/openai/v1/responses/{made.json()['id']}"
+    after = {"model": MODEL, "input": "And?", "previous_response_id": made.json()["id"]}
+    uri = f"https://generativelanguage.googleapis.com/v1beta/{upload(ann, 'a')}"
+    picture = [{"type": "text", "text": "Look."}, {"type": "image_url", "image_url": {"url": uri}}]
+    chat = {"model": MODEL, "messages": [{"role": "user", "content": picture}]}
+    assert_unseen(bob, simulator, "GET", path)
+    assert_unseen(bob, simulator, "DELETE", path)
+    assert_unseen(bob, simulator, "POST", "/openai/v1/responses", json=after)
+    assert_unseen(bob, simulator, "POST", "/openai/v1/chat/completions", json=chat)
+    assert ann.get(path).status_code == 200
+    assert ann.post("/openai/v1/responses", json=after).status_code == 200
+    assert ann.post("/openai/v1/chat/completions", json=chat).status_code == 200
+
+
 def test_batches_and_their_files(
     gateway: Gateway, simulator: Simulator, ann: httpx.Client, bob: httpx.Client
 ) -> None:
