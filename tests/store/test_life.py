@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from keyed import budget
 from sampled import assumed, findings, identity, intent, record
@@ -70,6 +70,8 @@ class Process:
 
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS)
+@example(steps=["open", "down", "settle", "up", "kill moving"])
+@example(steps=["down", "open", "kill", "open", "settle", "kill"])
 def test_exactly_one_row_per_call(blank: Path, steps: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
