@@ -294,6 +294,8 @@ def test_openais_door(simulator: Simulator, ann: httpx.Client, bob: httpx.Client
     assert_unseen(bob, simulator, "DELETE", path)
     assert_unseen(bob, simulator, "POST", "/openai/v1/responses", json=after)
     assert_unseen(bob, simulator, "POST", "/openai/v1/chat/completions", json=chat)
+    astray = {**chat, "model": "../" + uri.rpartition("v1beta/")[2]}
+    assert_unseen(bob, simulator, "POST", "/openai/v1/chat/completions", json=astray)
     assert ann.get(path).status_code == 200
     assert ann.post("/openai/v1/responses", json=after).status_code == 200
     assert ann.post("/openai/v1/chat/completions", json=chat).status_code == 200

@@ -46,10 +46,13 @@ NOTHING = Named()
 async def named(ticket: Ticket) -> Named:
     """What a tenant's call names in its path and its body, which is read for that where nobody has yet.
 
-    Raises Refused 400 or 415 for a call that cannot be looked through, 403 for a webhook that its key may not set.
+    Raises Refused 400 or 415 for a call that cannot be looked through, 403 for a webhook that its key may not set, 404
+    where a name at OpenAI's door leads out of its place.
     """
     match, exchange = ticket.match, ticket.exchange
     if match is None:
+        if ticket.door.translates:
+            raise _missing("it")  # a name that leads elsewhere once it stands in a path of Google's
         return NOTHING  # behind a right of its own
     sort = tenancy.sort(match)
     _check_form(exchange, sort)
@@ -74,13 +77,17 @@ def check(ticket: Ticket, owners: Mapping[str, str]) -> None:
     for name, owner in owners.items():
         if not tenancy.sees(ticket.tenant, owner):
             kind, mark, _ = name.partition(":")
-            raise Refused(
-                404,
-                "THING_NOT_FOUND",
-                f"Requested entity was not found: {_KINDS.get(kind, 'it') if mark else name[:_MOST_NAME]}.",
-                hint="A key sees what was made with it. An administrator may let keys of one owner share "
-                '(access.share = "owner"), or give a key the right "shared".',
-            )
+            raise _missing(_KINDS.get(kind, "it") if mark else name[:_MOST_NAME])
+
+
+def _missing(what: str) -> Refused:
+    return Refused(
+        404,
+        "THING_NOT_FOUND",
+        f"Requested entity was not found: {what}.",
+        hint="A key sees what was made with it. An administrator may let keys of one owner share "
+        '(access.share = "owner"), or give a key the right "shared".',
+    )
 
 
 def _check_form(exchange: Exchange, sort: Sort) -> None:
