@@ -46,8 +46,8 @@ NOTHING = Named()
 async def named(ticket: Ticket) -> Named:
     """What a tenant's call names in its path and its body, which is read for that where nobody has yet.
 
-    Raises Refused 400 or 415 for a call that cannot be looked through, 403 for a webhook that its key may not set, 404
-    where a name at OpenAI's door leads out of its place.
+    Raises Refused 400 or 415 for a call that cannot be looked through, 403 for a webhook that its key may not set,
+    404 where a name at OpenAI's door leads out of its place.
     """
     match, exchange = ticket.match, ticket.exchange
     if match is None:
