@@ -21,7 +21,7 @@ from google.genai import errors, types
 from openai import OpenAI
 
 from tests.gateway.launch import Gateway, until
-from tests.sdk.openai.asking import EMBEDDER, FLASH, OLDER, user
+from tests.sdk.openai.asking import EMBEDDER, FLASH, OLDER, WEATHER, plainly, results, user
 from tests.sdk.openai.test_javascript import FOLDER, program, sdk
 from tests.sdk.sides import CLOCK
 from tests.sdk.test_javascript import FOLDER as GOOGLE_FOLDER
@@ -56,8 +56,9 @@ try {
 class Keyed:
     """A gateway that asks for keys, and the secrets of its keys by their names."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, simulator: Simulator) -> None:
         self.gateway = gateway
+        self.simulator = simulator
         self.secrets: dict[str, str] = {}
 
     def command(self, *words: str) -> dict[str, Any]:
@@ -86,14 +87,15 @@ class Keyed:
 
 @pytest.fixture(scope="module")
 def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keyed]:
-    """A gateway with four keys, one of which has a budget that no call fits in."""
+    """A gateway with five keys, one of which has a budget that no call fits in."""
     with (
         Simulator(*CLOCK) as simulator,
         Gateway(tmp_path_factory.mktemp("keyed"), simulator.url) as gateway,
     ):
-        made = Keyed(gateway)
+        made = Keyed(gateway, simulator)
         made.key("anna", "--tag", "team:blue")
         made.key("bert", "--route", "gemini-2.5-*", "--route", EMBEDDER)
+        made.key("carl")
         made.key("once", "--rpm", "1")
         made.key("spent")
         made.command("budgets", "create", "pocket", "--tokens", "1", "--per", "month", "--key", "spent")
@@ -135,6 +137,39 @@ def test_a_model_that_a_key_may_not_use_is_denied(keyed: Keyed) -> None:
         with pytest.raises(openai.PermissionDeniedError):
             client.responses.create(model=FLASH, input="x")
     assert caught.value.code == "model_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("anna", {"signed": 1, "skipped": 0}), ("carl", {"signed": 0, "skipped": 1})]
+)
+def test_a_signature_comes_back_to_the_key_that_made_it(keyed: Keyed, name: str, told: Any) -> None:
+    asked: list[Any] = [user("How is the weather in Paris?")]
+    tools: Any = [WEATHER]
+    keyed.simulator.set_faults({"simulate": "thoughts=9"})
+    with keyed.client("anna") as maker, keyed.client(name) as other:
+        message = maker.chat.completions.create(model=FLASH, messages=asked, tools=tools).choices[0].message
+        talk = [*asked, plainly(message), *results(message)]
+        assert (
+            other.chat.completions.create(model=FLASH, messages=talk, tools=tools).choices[0].message.content
+        )
+    assert keyed.simulator.log()[-1]["signatures"] == told
+
+
+@pytest.mark.parametrize("name", ["anna", "carl"])
+def test_a_response_belongs_to_the_key_that_made_it(keyed: Keyed, name: str) -> None:
+    with keyed.client("anna") as maker, keyed.client(name) as other:
+        made = maker.responses.create(model=FLASH, input="Tell me about rivers.")
+        if name == "anna":
+            assert other.responses.retrieve(made.id).output_text == made.output_text
+            return
+        with pytest.raises(openai.NotFoundError) as caught:
+            other.responses.retrieve(made.id)
+        assert made.output_text not in str(caught.value)
+        with pytest.raises(openai.NotFoundError):
+            other.responses.create(model=FLASH, input="And lakes?", previous_response_id=made.id)
+        with pytest.raises(openai.NotFoundError):
+            other.responses.delete(made.id)
+        assert maker.responses.retrieve(made.id).id == made.id
 
 
 def test_a_disabled_key_is_denied_within_a_second_or_two(keyed: Keyed) -> None:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
+from tests.gateway.launch import Gateway
 from tests.sdk.openai.asking import CLOCK_OF, FLASH, OLDER, WEATHER, Stage, plainly, results, user
+from tests.sdk.sides import CLIENT_KEY, CLOCK
+from tests.simulator.launch import Simulator
 
 TOOLS: Any = [WEATHER, CLOCK_OF]
 
@@ -96,6 +100,22 @@ def test_parallel_calls_in_a_stream(client: OpenAI, stage: Stage) -> None:
     done = complete(client, messages)
     assert done.finish_reason == "stop"
     assert last_signatures(stage) == {"signed": 1, "skipped": 0}
+
+
+def test_signatures_outlive_the_gateway(tmp_path: Path) -> None:
+    messages: list[Any] = [user("How is the weather in Paris?")]
+    with Simulator(*CLOCK) as simulator, Gateway(tmp_path, simulator.url) as gateway:
+        simulator.set_faults({"simulate": "thoughts=9"})
+        for _ in range(2):
+            with OpenAI(base_url=gateway.url + "/openai/v1", api_key=CLIENT_KEY) as client:
+                message = complete(client, messages).message
+            messages.append(plainly(message))
+            if message.tool_calls:
+                messages += results(message)
+                gateway.stop()
+                gateway.start()
+        assert messages[-1]["content"]
+        assert simulator.log()[-1]["signatures"] == {"signed": 1, "skipped": 0}
 
 
 def test_a_client_that_echoes_everything(client: OpenAI, stage: Stage) -> None:
