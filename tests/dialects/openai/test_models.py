@@ -40,8 +40,3 @@ def test_an_answer_that_is_none_is_an_error(action: str, body: bytes) -> None:
     with pytest.raises(Refused) as caught:
         pivot.rendering(b"\0" * 16, "m", 0).whole(body)
     assert (caught.value.status, caught.value.code) == (502, "UNREADABLE_ANSWER")
-
-
-def test_a_route_is_a_model_of_its_own() -> None:
-    card = Model.model_validate(json.loads(models.route("fast")))
-    assert (card.id, card.object, card.owned_by) == ("fast", "model", "gemgate")

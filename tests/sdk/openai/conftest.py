@@ -14,14 +14,19 @@ from tests.sdk.sides import CLIENT_KEY, CLOCK
 from tests.simulator.launch import Simulator
 
 ROOTS = ("/openai/v1", "/v1")
+ROUTE = """
+[[route]]
+name = "fast"
+targets = ["gemini-3.8-flash", "gemini-3.6-flash"]
+"""
 
 
 @pytest.fixture(scope="session")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """A gateway as it comes."""
+    """A gateway as it comes, with one route of its own."""
     with (
         Simulator(*CLOCK) as simulator,
-        Gateway(tmp_path_factory.mktemp("openai"), simulator.url) as gateway,
+        Gateway(tmp_path_factory.mktemp("openai"), simulator.url, ROUTE) as gateway,
     ):
         yield Stage(simulator, gateway)
 

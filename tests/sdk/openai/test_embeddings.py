@@ -60,6 +60,14 @@ def test_the_list_of_models(client: OpenAI) -> None:
     assert flash.created > 1_700_000_000
 
 
+def test_a_route_is_a_model_like_any(client: OpenAI) -> None:
+    first = client.models.list().data[0]
+    assert (first.id, first.owned_by) == ("fast", "gemgate")
+    assert client.models.retrieve("fast") == first
+    answer = client.responses.create(model="fast", input="Tell me about rivers.", store=False)
+    assert answer.model == FLASH
+
+
 def test_one_model(client: OpenAI) -> None:
     assert client.models.retrieve(FLASH).id == FLASH
     with pytest.raises(NotFoundError) as caught:

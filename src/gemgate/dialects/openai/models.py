@@ -79,9 +79,10 @@ class All(Unary):
 
 
 class One(Unary):
-    """The way back of one model, under the name that was asked."""
+    """The way back of one model, under the name that was asked: its own, or that of one of the ``routes``."""
 
     def __init__(self, call_id: bytes, model: str, created: int) -> None:
+        self.routes = ()
         self._model = model
 
     def whole(self, body: bytes) -> bytes:
@@ -90,12 +91,8 @@ class One(Unary):
             card = _card.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise unreadable("model") from None
-        return msgspec.json.encode(_listed(self._model or card.name.removeprefix("models/")))
-
-
-def route(name: str) -> bytes:
-    """OpenAI's body for one model that is a configured route: Google need not be asked."""
-    return msgspec.json.encode(Listed(name, 0, ROUTE))
+        name = self._model or card.name.removeprefix("models/")
+        return msgspec.json.encode(Listed(name, 0, ROUTE) if name in self.routes else _listed(name))
 
 
 def _listed(name: str) -> Listed:
