@@ -197,11 +197,13 @@ def test_a_reload_keeps_what_was_spent_and_is_held() -> None:
     budgets.settle(b"one", lambda _: 35, NOON)
     larger = [budget(1, 200), budget(2, unit="tokens"), budget(3)]
     at_ = slot(larger[2], NOON)
-    budgets.reload(larger, [Charged(1, at_, 500), Charged(2, at_, 5), Charged(3, at_, 11)])
-    # The first counts on; the second counts other things now; the third is new.
+    budgets.reload(larger, [Charged(1, at_, 34), Charged(2, at_, 5), Charged(3, at_, 11)])
+    # The first counts on (the store does not know all yet); the second counts other things now; the third is new.
     assert sums(budgets, NOON) == [(35, 30), (5, 0), (11, 0)]
     assert [row.budget for row in budgets.settle(b"two", lambda _: 30, NOON)] == [1, 2]
     assert sums(budgets, NOON)[0] == (65, 0)
+    budgets.reload(larger, [Charged(1, at_, 70)])  # another process has charged it too
+    assert sums(budgets, NOON)[0] == (70, 0)
     budgets.reload([])
     assert budgets.state(NOON) == []
     assert held(budgets.hold(b"three", larger, needs(10**9), NOON)) == ()

@@ -68,7 +68,7 @@ class Try:
     """One try of a call."""
 
     def __init__(self, number: int, target: Target, verdict: Verdict | None = None) -> None:
-        self.number, self.target, self.verdict = number, target, verdict
+        self.number, self.target, self.verdict, self.output_estimate = number, target, verdict, 0
 
 
 class Call:
@@ -378,11 +378,11 @@ async def test_a_further_try_holds_what_the_first_may_have_cost_too() -> None:
     brakes, _ = made(budgets=[budget(amount=2 * EACH)])
     one, two = plan("one", "two").targets
     call = Call()
-    entry = await brakes.enter(call, plan("one", "two"), 0.0)
-    assert entry.output == OUT
+    await brakes.enter(call, plan("one", "two"), 0.0)
     first, second, third = Try(1, one), Try(2, two), Try(3, one)
     slot = NOON // DAY * DAY
     assert brakes.more(call, first) == (Charged(1, slot, EACH),)
+    assert first.output_estimate == OUT
     first.verdict = Verdict(kind=Kind.BUSY, status=503)
     call.trials.append(first)
     assert brakes.more(call, second) == (Charged(1, slot, EACH),)
@@ -480,6 +480,18 @@ async def test_a_runaway_key_is_stopped_before_the_store_knows() -> None:
     tell(brakes, [Key(id=1, name="app", stopped_at=NOON)], runaway="stop")
     tell(brakes, [key], runaway="stop")  # an administrator has let it go on
     assert await outcome(brakes, Call(key), 0.0) == "ok"
+
+
+async def test_a_key_that_is_stopped_leaves_the_line() -> None:
+    key = Key(id=1, name="app", concurrency=1)
+    brakes, _ = made([key], runaway="stop")
+    brakes.restore((), [(1, NOON - hours * 3600 * SECOND, 10**7) for hours in range(9, 0, -1)])
+    call = Call(key)
+    await brakes.enter(call, plan(), 0.0)
+    waiting = [asyncio.create_task(outcome(brakes, Call(key), 600.0)) for _ in range(5)]
+    await asyncio.sleep(0)
+    brakes.settle(call, [attempt(cost=Cost(total=10**10, billed=10**10))])
+    assert await asyncio.gather(*waiting) == ["KEY_STOPPED"] * 5
 
 
 async def test_the_same_call_repeated_is_told_and_no_more_where_only_warnings_are_asked_for() -> None:

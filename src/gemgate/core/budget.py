@@ -70,25 +70,28 @@ class Budgets:
         return bool(self._scoped)
 
     def reload(self, budgets: Iterable[Budget], spent: Iterable[Charged] = ()) -> None:
-        """Take these budgets. What was spent and is held stays.
+        """Take these budgets. What was spent and is held stays, and is no less than ``spent`` says.
 
-        Of a budget that is new, or counts other things or other periods than before, ``spent`` says what was spent.
+        So does what other processes have charged count. Of a budget that is new, or counts other things or other
+        periods than before, ``spent`` is all that is known.
         """
         purses: dict[int, Purse] = {}
-        new: dict[int, Purse] = {}
         scoped: dict[tuple[str, str], list[Budget]] = {}
         for budget in budgets:
             purse = self._purses.get(budget.id)
             if purse is None or not alike(purse.budget, budget):
-                purse = new[budget.id] = Purse(budget)
+                purse = Purse(budget)
             elif purse.budget != budget:
                 purse.take(budget)
             purses[budget.id] = purse
             if not budget.disabled_at:
                 scoped.setdefault((budget.scope, budget.of), []).append(budget)
+        sums: dict[tuple[int, int], int] = {}
         for row in spent:
-            if row.budget in new:
-                new[row.budget].add(row.slot, row.amount)
+            sums[row.budget, row.slot] = sums.get((row.budget, row.slot), 0) + row.amount
+        for (number, of), amount in sums.items():
+            if number in purses:
+                purses[number].know(of, amount)
         self._purses = purses  # calls under way keep the purses that hold for them
         self._scoped = {where: tuple(rows) for where, rows in scoped.items()}
         self._applied.clear()

@@ -241,13 +241,15 @@ class Purse:
             self.held -= amount
         return of
 
-    def add(self, of: int, amount: int) -> None:
-        """So much was spent in a slot, before the first ``roll``."""
-        self.spends[of] = self.spends.get(of, 0) + amount
+    def know(self, of: int, amount: int) -> None:
+        """At least so much was spent in a slot, whoever charged it."""
+        known = self.spends.get(of, 0)
+        if amount > known:
+            self.charge(of, amount - known)
 
     def charge(self, of: int, amount: int) -> None:
         """So much was spent in a slot."""
-        self.add(of, amount)
+        self.spends[of] = self.spends.get(of, 0) + amount
         if of >= self._first:
             self.spent += amount
 

@@ -12,6 +12,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Protocol
 
 from gemgate.config import Settings
@@ -25,7 +26,7 @@ from gemgate.core.quota import Bucket, Limits, Quota, Used
 from gemgate.core.routing import Plan, Target
 from gemgate.core.runaway import Alarm, Runaway
 from gemgate.core.verdict import Kind
-from gemgate.core.windows import SECOND
+from gemgate.core.windows import NEVER, SECOND
 from gemgate.gateway import limits
 from gemgate.gateway.appraisal import Appraiser
 from gemgate.gateway.clock import Clock
@@ -202,8 +203,9 @@ class Brakes:
         return Met(place, at=max(room.at, now), window=room.window or "rpm", tokens=most)
 
     def more(self, ticket: Braked, trial: Tried) -> tuple[Charged, ...]:
-        """Hold what this try may cost, before it is sent; returns it for the intent. Not for a call without entry.
+        """Hold what this try may cost, before it is sent; returns it for the intent. () for a call without entry.
 
+        The try is told the most output tokens that it may have (``output_estimate``).
         Raises Refused 402, 403 or 429 where it has no room: budgets of its project, or earlier tries that may have
         cost money.
         """
@@ -214,16 +216,16 @@ class Brakes:
         projects = self.budgets.of_project(trial.target.project)
         if not projects and not entry.tries and trial.target == entry.target:
             entry.tries[trial.number] = entry.held
+            trial.output_estimate = entry.output
             return entry.held
         if not budgets and not projects:
             return ()
-        now, estimate = self.clock.now(), entry.estimate
+        now, estimate, output = self.clock.now(), entry.estimate, entry.output
         if trial.target != entry.target or not budgets:
             found = self._appraiser.appraise(ticket, trial.target, now)
             if found is None:
                 return ()
-            estimate = found.estimate
-            entry.output = max(entry.output, found.output)
+            estimate, output = found.estimate, found.output
         held = self.budgets.more(
             entry.call, (*budgets, *projects), estimate, now, entry.before(ticket.trials, trial)
         )
@@ -232,7 +234,25 @@ class Brakes:
                 raise self._notices.spent(ticket, held, trial.target.model, now)
             raise limits.held(held, max(1.0, self._took / SECOND))
         entry.tries[trial.number] = held
+        trial.output_estimate = output
         return held
+
+    def barred(self, ticket: Braked, target: Target) -> float | None:
+        """For how many seconds a budget of this target's project bars a try there; None: it does not."""
+        bar = self.bar(ticket, target)
+        if bar is None:
+            return None
+        if not bar.final:
+            return max(1.0, self._took / SECOND)
+        return inf if bar.resets_at >= NEVER else max(1.0, (bar.resets_at - self.clock.now()) / SECOND)
+
+    def refusal(self, ticket: Braked, target: Target) -> Refused:
+        """What a call is told that budgets of projects keep from every target; this is the first of them."""
+        bar = self.bar(ticket, target)
+        if bar is None or not bar.final:
+            held = bar or self.budgets.standing(self.budgets.of_project(target.project)[0], self.clock.now())
+            return limits.held(held, max(1.0, self._took / SECOND))
+        return self._notices.spent(ticket, bar, target.model, self.clock.now())
 
     def bar(self, ticket: Braked, target: Target) -> Bar | None:
         """What a budget of this target's project has against a try there now; changes nothing."""

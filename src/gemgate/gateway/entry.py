@@ -22,6 +22,7 @@ class Tried(Protocol):
     number: int
     target: Target
     verdict: Verdict | None
+    output_estimate: int
 
 
 class Braked(Priced, Protocol):

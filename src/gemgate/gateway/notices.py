@@ -40,7 +40,7 @@ class Notices:
         for budget, share in self._budgets.soft(budgets, now):
             if self._first("budget_soft", budget, now):
                 total = limits.amount(budget, budget.amount)
-                said = f"{share:.0%} of {total} {limits.span(budget)} are spent."
+                said = f"{share:.0%} of {total} {limits.span(budget)} is spent."
                 ticket.events += (Event(now, "budget_soft", budget.name, said),)
 
     def spent(self, ticket: Braked, bar: Bar, model: str, now: int) -> Refused:
