@@ -64,6 +64,7 @@ class All(Unary):
 
     def __init__(self, call_id: bytes, model: str, created: int) -> None:
         self.routes = ()
+        self._model = model
 
     def whole(self, body: bytes) -> bytes:
         """OpenAI's body. Raises ``Refused`` (502) for a list that cannot be read."""
@@ -78,12 +79,8 @@ class All(Unary):
         return msgspec.json.encode(_List(list(found.values())))
 
 
-class One(Unary):
-    """The way back of one model, under the name that was asked: its own, or that of one of the ``routes``."""
-
-    def __init__(self, call_id: bytes, model: str, created: int) -> None:
-        self.routes = ()
-        self._model = model
+class One(All):
+    """The way back of one model, as the list shows it: under the name that was asked, which may be a route's."""
 
     def whole(self, body: bytes) -> bytes:
         """OpenAI's body. Raises ``Refused`` (502) for a model that cannot be read."""
