@@ -29,12 +29,14 @@ from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import Exchange
 from gemgate.gateway.ticket import Ticket
 from gemgate.gateway.wiring import client_credential
-from gemgate.store import budgets, keys, revisions, spends
-from gemgate.store.connection import reader, reading
+from gemgate.store import budgets, interrupted, keys, revisions, spends, uses
+from gemgate.store.connection import Connection, reader, reading
 
 log = logging.getLogger("gemgate.gateway")
 
 PERIOD = 0.5  # seconds of real time between two looks for changes
+MINUTE = 61 * 1_000_000  # µs
+PAST = 14 * 86_400 * 1_000_000  # µs of spending by which a key's usual rate is known
 EVERYTHING = "*"
 
 
@@ -45,6 +47,8 @@ class Kept(NamedTuple):
     keys: Keys
     budgets: list[Budget]
     spent: list[Charged]
+    used: list[tuple[int, int, int, int]]  # the last minute's calls of keys, as ``uses.of_keys`` has them
+    hours: list[tuple[int, int, int]]  # what keys spent by the hour, as ``uses.rates`` has it
 
 
 def enter(ticket: Ticket, desk: Desk) -> None:
@@ -124,9 +128,8 @@ def token_of(exchange: Exchange, *, passthrough: bool) -> str:
 
 def tenant_of(key: Key, *, shared: bool) -> str:
     """Whose things the key sees: its own, its owner's where keys share, or everybody's."""
-    if "shared" in key.rights:
-        return EVERYTHING
-    return f"owner:{key.owner}" if shared and key.owner else f"key:{key.id}"
+    own = f"owner:{key.owner}" if shared and key.owner else f"key:{key.id}"
+    return EVERYTHING + own if "shared" in key.rights else own
 
 
 async def follow(desk: Desk) -> None:
@@ -134,27 +137,64 @@ async def follow(desk: Desk) -> None:
     while True:
         await asyncio.sleep(PERIOD)
         await look(desk)
+        if desk.brakes.stops:
+            await stop(desk)
 
 
 async def look(desk: Desk) -> None:
     """Read what is in force, if it is another than what is known."""
     path = desk.snapshot.settings.database
     try:
-        found = await asyncio.to_thread(_read, path, desk.revision)
+        known = desk.revision if desk.keys is not None else None
+        found = await asyncio.to_thread(_read, path, known, desk.clock.now())
     except (sqlite3.Error, OSError) as error:
         if desk.keys is None:
             log.warning("the virtual keys cannot be read yet, calls are refused: %s", error)
         return
     if found is not None:
+        first = desk.keys is None
         desk.revision = found.number
         desk.keys = found.keys
         desk.brakes.reload(found.keys, found.budgets, found.spent, desk.snapshot.settings)
+        by_project = any(one.scope == "project" and not one.disabled_at for one in found.budgets)
+        desk.board.budget_bar = desk.brakes.barred if by_project else None
+        if first:
+            desk.brakes.restore(found.used, found.hours)
 
 
-def _read(path: Path, known: int) -> Kept | None:
-    """What is in force; None when that is known. Reading does not wait for whoever writes."""
+async def stop(desk: Desk) -> None:
+    """Put on record which keys the brakes have stopped: until then they are stopped in this gateway alone."""
+    stops, desk.brakes.stops = desk.brakes.stops, []
+
+    def write(conn: Connection) -> None:
+        """One transaction."""
+        for key, at, why in stops:
+            keys.stop(conn, key, at, why)
+
+    try:
+        await desk.db.run(write)
+    except Refused:
+        desk.brakes.stops = stops + desk.brakes.stops
+
+
+def _read(path: Path, known: int | None, now: int) -> Kept | None:
+    """What is in force; None when that is ``known``. Reading does not wait for whoever writes.
+
+    What was used so far is read at the first time only, when nothing is known. What is still open then was left by
+    the dead, or belongs to a gateway that drains: both are counted as what they hold.
+    """
     with contextlib.closing(reader(path)) as conn, reading(conn):
         number = revisions.number(conn, revisions.ACCESS)
         if number == known:
             return None
-        return Kept(number, Keys(*keys.every(conn)), budgets.every(conn), spends.since(conn))
+        spent = spends.since(conn)
+        if known is not None:
+            return Kept(number, Keys(*keys.every(conn)), budgets.every(conn), spent, [], [])
+        return Kept(
+            number,
+            Keys(*keys.every(conn)),
+            budgets.every(conn),
+            spent + interrupted.holds(conn),
+            uses.of_keys(conn, now - MINUTE),
+            uses.rates(conn, now - PAST),
+        )

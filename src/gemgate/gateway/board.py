@@ -38,7 +38,8 @@ _SECOND = 1_000_000
 class Board:
     """Windows, breakers, pace and the line of those who wait.
 
-    ``poke`` is called when a way may have opened, while there are ``waiters``.
+    ``poke`` is called when a way may have opened, while there are ``waiters``. ``budget_bar`` says for how many
+    seconds a budget of a target's project bars it; None while no project has a budget.
     """
 
     def __init__(self, clock: Clock, snapshot: Snapshot) -> None:
@@ -55,6 +56,7 @@ class Board:
         self.changes: list[Change] = []
         self.waiters = 0
         self.poke: Callable[[], None] = _nothing
+        self.budget_bar: Callable[[Ticket, Target], float | None] | None = None
         self._snapshot = snapshot
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
@@ -204,6 +206,8 @@ class Sight:
         if not self._routed:
             return READY
         board = self._board
+        if board.budget_bar is not None and (bar := board.budget_bar(self._ticket, target)) is not None:
+            return Standing(bar, "budget")
         now = board.clock.now()
         at, why = board.health.open_at(target, now)
         if at <= now:

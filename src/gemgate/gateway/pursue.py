@@ -211,6 +211,8 @@ class Chase:
                 row[1].end(HEDGED)  # a failed try has ended already
                 row[2].close()
         self._drop_grant()
+        if chosen is None and end.standings and all(one.why == "budget" for _, one in end.standings):
+            raise self.desk.brakes.refusal(ticket, end.standings[0][0])
         if chosen is None or (end.reason == "no_room" and self._outdated(chosen[2])):
             raise refusals.no_way(end, ticket, self.sight.bar(end.standings[0][0]) if end.standings else None)
         ticket.winner = chosen[1]

@@ -57,7 +57,8 @@ def record(ticket: Ticket, desk: Desk) -> Record:
         row = attempt_row(trial, ticket)
         desk.board.settled(trial, ticket, row.usage, row.cost)
         attempts.append(row)
-    charged = desk.brakes.settle(ticket, attempts) if ticket.entry is not None else ()
+    shape = _shape(ticket, desk)
+    charged = desk.brakes.settle(ticket, attempts, shape.request_hash) if ticket.entry is not None else ()
     if isinstance(ticket.door, OpenAIDoor) and (fresh := ticket.door.kept):
         ticket.kept = desk.signatures.keep(_key(ticket), fresh, desk.clock.now())
     meter = winner.meter if winner is not None else None
@@ -86,7 +87,7 @@ def record(ticket: Ticket, desk: Desk) -> Record:
         tier=asked.tier if asked is not None else "",
         request_bytes=max(exchange.received, ticket.body.size),
         response_bytes=ticket.response_bytes,
-        shape=_shape(ticket, desk),
+        shape=shape,
         attempts=attempts,
         waited=ticket.waited,
         route=ticket.route,

@@ -131,5 +131,6 @@ class Keeper:
                 "line": waiting.shown(),
                 "under_way": self._desk.under_way,
                 "may_hedge": self._desk.board.allowance.enough,
+                "brakes": self._desk.brakes.shown(),
             }
         )

@@ -21,14 +21,14 @@ from gemgate.core.call import Outcome, Streaming, spell
 from gemgate.core.errors import Refused
 from gemgate.core.pursuit import Terms
 from gemgate.core.routing import Plan
-from gemgate.dialects.gemini import errors, listing, methods, request
+from gemgate.dialects.gemini import errors, methods, request
 from gemgate.dialects.gemini.methods import Reading
 from gemgate.gateway import access, attribution, doors, pages, wants
 from gemgate.gateway.body import Body, read_whole, too_large
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.doors import OpenAIDoor
 from gemgate.gateway.exchange import ClientGone, Exchange, Message, Receive, Send
-from gemgate.gateway.listed import listed
+from gemgate.gateway.listed import applies, listed
 from gemgate.gateway.pursue import pursue
 from gemgate.gateway.relay import marked, relay, stream_error
 from gemgate.gateway.settle import settle
@@ -101,19 +101,20 @@ class Surface:
             access.allow(ticket)
             await self._read(ticket)
             attribution.attribute(ticket)
-        match = ticket.match
-        if not ticket.snapshot.routed:
+        routed = ticket.snapshot.routed
+        # Also where nothing is routed: a thing of another tenant does not exist.
+        pins = await desk.affinity.pins(ticket, desk.clock.now()) if routed or ticket.tenant else ()
+        if not routed:
             plan, terms = _straight(ticket), ONCE
         else:
-            wanted = wants.wants(ticket, await desk.affinity.pins(ticket, desk.clock.now()))
-            plan = ticket.snapshot.routes.plan(wanted, desk.board.chance.random())
+            plan = ticket.snapshot.routes.plan(wants.wants(ticket, pins), desk.board.chance.random())
             terms = wants.terms(ticket, plan)
             wants.follow(plan, ticket)
         plan = access.within(plan, ticket)
         if desk.brakes.apply(ticket):
             await desk.brakes.enter(ticket, plan, terms.patience)
             terms = wants.rest(terms, ticket)
-        if match is not None and len(plan.targets) > 1 and listing.of(match):
+        if applies(plan, ticket):
             answer = await listed(plan, terms, ticket, desk)
         else:
             answer = await pursue(plan, terms, ticket, desk)
@@ -139,6 +140,7 @@ class Surface:
         ticket.whole = True
         exchange.become(pivot.verb, pivot.path, pivot.query)
         ticket.match = match = methods.match(pivot.verb, pivot.path)
+        access.allow(ticket)
         if match is not None and match.inspected:
             ticket.asked = request.read(match, fields(pivot.query), pivot.body, {})
         attribution.attribute(ticket, read.user)

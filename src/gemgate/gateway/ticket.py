@@ -19,6 +19,7 @@ from gemgate.dialects.gemini.methods import Match
 from gemgate.dialects.gemini.request import Asked
 from gemgate.gateway.body import EMPTY, Body
 from gemgate.gateway.doors import GOOGLE, Door
+from gemgate.gateway.entry import Entry
 from gemgate.gateway.exchange import Exchange
 from gemgate.gateway.headers import Headers
 from gemgate.gateway.snapshot import Snapshot
@@ -170,7 +171,7 @@ class Ticket:
         self.tenant = ""
         self.tags: tuple[str, ...] = ()
         self.user = ""
-        self.entry: object | None = None
+        self.entry: Entry | None = None
         self.marks: Headers = []
         self.kept: tuple[Kept, ...] = ()
         self.events: tuple[Event, ...] = ()

@@ -56,11 +56,16 @@ def close_dead(conn: Connection, dead: Mapping[bytes, int], price: Price) -> int
     return len(records)
 
 
-def held(conn: sqlite3.Connection) -> dict[int, int]:
-    """What calls under way hold of each budget, by the budget's id: what a crash now would charge."""
+def holds(conn: sqlite3.Connection) -> list[Charged]:
+    """What calls under way hold of budgets, in the slots of the calls: what a crash now would charge."""
     units = dict(conn.execute("SELECT id, unit FROM budgets"))
+    return list(_charged(_left_open(conn, "WHERE o.held IS NOT NULL"), units))
+
+
+def held(conn: sqlite3.Connection) -> dict[int, int]:
+    """The same in all, by the budget's id."""
     sums: dict[int, int] = {}
-    for one in _charged(_left_open(conn, "WHERE o.held IS NOT NULL"), units):
+    for one in holds(conn):
         sums[one.budget] = sums.get(one.budget, 0) + one.amount
     return sums
 
