@@ -29,7 +29,7 @@ _CODES = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_ex
 _RETRYABLE = (408, 429, 500, 502, 503, 504)
 _FIELD = re.compile(r"'([\w.\[\]\-]+)'")
 _MODEL = re.compile(r"\bmodels?/|\bmodel\b", re.IGNORECASE)
-_TOO_LONG = re.compile(r"input token count .* exceeds the maximum", re.IGNORECASE)
+_TOO_LONG = re.compile(r"input token count\b.*\bexceeds the maximum", re.IGNORECASE)
 
 
 class _Violation(msgspec.Struct, gc=False):
