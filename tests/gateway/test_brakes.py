@@ -430,8 +430,21 @@ async def test_tokens_without_a_price_are_charged_as_held() -> None:
     call = Call()
     await brakes.enter(call, plan(), 0.0)
     brakes.more(call, Try(1, plan().targets[0]))
-    charged = brakes.settle(call, [attempt(cost=Cost(total=None, billed=None))])
+    charged = brakes.settle(call, [attempt(usage=Usage(IN, 0, 7), cost=Cost(total=None, billed=None))])
+    assert [row.amount for row in charged] == [EACH, IN + 7]
+
+
+async def test_an_answer_that_comes_later_is_charged_as_held() -> None:
+    key = Key(id=1, name="app", tpm=2 * (IN + OUT))
+    rows = [budget(1), budget(2, 10**6, unit="tokens"), budget(3, 10**6, scope="project", of="two")]
+    brakes, _ = made([key], rows)
+    call = Call(key)
+    await brakes.enter(call, plan(), 0.0)
+    brakes.more(call, Try(1, plan().targets[0]))
+    charged = brakes.settle(call, [attempt(usage=None, cost=Cost(total=None, billed=None))])
     assert [row.amount for row in charged] == [EACH, IN + OUT]
+    assert await outcome(brakes, Call(key), 0.0) == "ok"
+    assert await outcome(brakes, Call(key), 0.0) == "KEY_RATE"
 
 
 async def test_the_soft_line_is_told_to_clients_and_once_on_record() -> None:

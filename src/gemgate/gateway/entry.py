@@ -88,40 +88,46 @@ class Entry:
         return lambda budget: taken.get(budget.id, 0)
 
     def actual(self, attempts: Sequence[Attempt]) -> Callable[[Budget], int]:
-        """What the tries took of a budget; of one whose price is not known though it used tokens, what it held."""
-
-        nano, used = 0, 0
+        """What the tries took of a budget; of one whose tokens or price are not known, what it held."""
+        nano = used = 0
         for one in attempts:
-            usage, cost = one.usage, one.cost
-            used += usage.total if usage is not None else 0
-            if cost is not None and cost.billed is not None:
-                nano += cost.billed
-            elif usage is not None:
-                nano = -1
+            if one.cost is None or one.cost.billed is None:
                 break
+            nano += one.cost.billed
+            used += one.usage.total if one.usage is not None else 0
+        else:
+            return lambda budget: (
+                self._taken(attempts, budget)
+                if budget.scope == "project"
+                else used
+                if budget.unit == "tokens"
+                else nano
+            )
+        return lambda budget: self._taken(attempts, budget)
 
-        def plainly(budget: Budget) -> int:
-            """Nano-dollars or tokens, where every price is known."""
-            return taken(budget) if budget.scope == "project" else used if budget.unit == "tokens" else nano
-
-        def taken(budget: Budget) -> int:
-            """Nano-dollars or tokens."""
-            sum_ = 0
-            for one in attempts:
-                if budget.scope == "project" and one.project != budget.of:
-                    continue
-                if budget.unit == "tokens":
-                    sum_ += one.usage.total if one.usage is not None else 0
-                elif one.cost is not None and one.cost.billed is not None:
-                    sum_ += one.cost.billed
-                elif one.usage is not None:
-                    rows = self.tries.get(one.number, ())
-                    sum_ += sum(row.amount for row in rows if row.budget == budget.id)
-            return sum_
-
-        return plainly if nano >= 0 else taken
+    def _taken(self, attempts: Sequence[Attempt], budget: Budget) -> int:
+        """Nano-dollars or tokens, try by try."""
+        sum_ = 0
+        for one in attempts:
+            if budget.scope == "project" and one.project != budget.of:
+                continue
+            if budget.unit == "tokens" and (one.usage is not None or not _unknown(one)):
+                sum_ += one.usage.total if one.usage is not None else 0
+            elif budget.unit == "money" and one.cost is not None and one.cost.billed is not None:
+                sum_ += one.cost.billed
+            else:
+                rows = self.tries.get(one.number, ())
+                sum_ += sum(row.amount for row in rows if row.budget == budget.id)
+        return sum_
 
 
-def tokens(attempts: Sequence[Attempt]) -> int:
-    """All tokens that the tries used."""
+def tokens(attempts: Sequence[Attempt]) -> int | None:
+    """All tokens that the tries used; None where nobody knows: an answer that comes later, say."""
+    if any(one.usage is None and _unknown(one) for one in attempts):
+        return None
     return sum(one.usage.total for one in attempts if one.usage is not None)
+
+
+def _unknown(one: Attempt) -> bool:
+    """Whether a try may cost money that its answer did not tell."""
+    return one.cost is None or one.cost.billed is None
