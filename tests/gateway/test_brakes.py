@@ -411,12 +411,18 @@ async def test_the_budget_of_a_project_bars_tries_there_only() -> None:
     await brakes.enter(call, plan("one", "two"), 0.0)
     assert brakes.bar(call, one) is None
     assert brakes.more(call, Try(1, one)) == (Charged(1, slot, EACH),)
+    assert brakes.barred(call, one) is None  # what it holds itself is no bar to a further try
+    assert brakes.barred(Call(), one) == 1.0
+    assert brakes.refusal(Call(), one).code == "BUDGET_HELD"
+    assert brakes.refusal(Call(), two).status == 429  # it has got room meanwhile
     assert brakes.settle(call, [attempt()]) == (Charged(1, slot, EACH),)
     after = Call()
     await brakes.enter(after, plan("one", "two"), 0.0)
     assert (bar := brakes.bar(after, one)) is not None
     assert bar.final
     assert brakes.bar(after, two) is None
+    assert brakes.barred(after, one) == (_midnight() - NOON) / SECOND
+    assert brakes.refusal(after, one).code == "BUDGET_SPENT"
     with pytest.raises(Refused) as caught:
         brakes.more(after, Try(1, one))
     assert caught.value.code == "BUDGET_SPENT"

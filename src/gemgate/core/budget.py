@@ -126,13 +126,13 @@ class Budgets:
         """The budgets of a project, which a try that goes there has to pass besides those of its call."""
         return self._scoped.get(("project", project), ())
 
-    def bars(self, budget: Budget, estimate: Estimate, now: int) -> Bar | None:
-        """What keeps a new call from passing one budget now; None: there is room."""
+    def bars(self, budget: Budget, estimate: Estimate, now: int, call: bytes = b"") -> Bar | None:
+        """What keeps a call from passing one budget now; None: there is room. What it holds itself is no bar."""
         purse = self._purses.get(budget.id)
         if purse is None:
             return None
         purse.roll(now)
-        return _bar(purse, estimate.tokens if purse.counts_tokens else estimate.money, b"", 0)
+        return _bar(purse, estimate.tokens if purse.counts_tokens else estimate.money, call, 0)
 
     def hold(
         self, call: bytes, budgets: Sequence[Budget], estimate: Estimate, now: int

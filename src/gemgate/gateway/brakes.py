@@ -249,9 +249,10 @@ class Brakes:
     def refusal(self, ticket: Braked, target: Target) -> Refused:
         """What a call is told that budgets of projects keep from every target; this is the first of them."""
         bar = self.bar(ticket, target)
-        if bar is None or not bar.final:
-            held = bar or self.budgets.standing(self.budgets.of_project(target.project)[0], self.clock.now())
-            return limits.held(held, max(1.0, self._took / SECOND))
+        if bar is None:
+            return limits.freed(target.project)
+        if not bar.final:
+            return limits.held(bar, max(1.0, self._took / SECOND))
         return self._notices.spent(ticket, bar, target.model, self.clock.now())
 
     def bar(self, ticket: Braked, target: Target) -> Bar | None:
@@ -259,7 +260,10 @@ class Brakes:
         for budget in self.budgets.of_project(target.project):
             now = self.clock.now()
             found = self._appraiser.appraise(ticket, target, now)
-            if found is not None and (bar := self.budgets.bars(budget, found.estimate, now)) is not None:
+            if found is None:
+                return None
+            bar = self.budgets.bars(budget, found.estimate, now, ticket.call_id)
+            if bar is not None:
                 return bar
         return None
 

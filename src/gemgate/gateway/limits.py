@@ -59,6 +59,17 @@ def held(bar: Bar, wait: float) -> Refused:
     )
 
 
+def freed(project: str) -> Refused:
+    """429: a budget of the project barred the call, and has just got room again."""
+    return Refused(
+        429,
+        "BUDGET_HELD",
+        f"A budget of project {project} was held for other calls until now.",
+        hint="Send it again at once.",
+        retry_after=SOONEST,
+    )
+
+
 def busy(key: Key, wait: float) -> Refused:
     """429: the key has as many calls under way as it may have."""
     return Refused(
