@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gemgate.config import BrakesSettings, Settings
 from gemgate.config.book import load_book
@@ -535,3 +537,76 @@ async def test_without_keys_and_budgets_nothing_applies() -> None:
     call = Call()
     assert brakes.more(call, Try(1, plan().targets[0])) == ()
     assert brakes.settle(call, [attempt()]) == ()
+
+
+plans = st.lists(
+    st.tuples(
+        st.integers(0, 2),  # which key
+        st.integers(0, 4),  # turns of the loop that it takes
+        st.integers(0, 2),  # how it ends: answered, refused by Google, the client leaves
+        st.integers(0, 3),  # turns before it comes
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(plans)
+def test_whatever_comes_nothing_is_overshot_overtaken_or_left(calls: list[tuple[int, int, int, int]]) -> None:
+    asyncio.run(_crowd(calls))
+
+
+async def _crowd(calls: list[tuple[int, int, int, int]]) -> None:
+    keys = [
+        Key(id=1, name="one", concurrency=2),
+        Key(id=2, name="two", concurrency=3, rpm=1_000),
+        Key(id=3, name="three"),
+    ]
+    rows = [
+        budget(1, 10 * EACH),
+        budget(2, 6 * EACH, scope="key", of="one"),
+        budget(3, 4 * EACH, scope="key", of="two"),
+    ]
+    brakes, _ = made(keys, rows)
+    came: dict[int, list[int]] = {1: [], 2: [], 3: []}
+    went: dict[int, list[int]] = {1: [], 2: [], 3: []}
+    answered = 0
+
+    async def one(number: int, which: int, turns: int, end: int) -> None:
+        nonlocal answered
+        call = Call(keys[which])
+        came[which + 1].append(number)
+        try:
+            await brakes.enter(call, plan(), 600.0)
+        except Refused as error:
+            assert error.code == "BUDGET_SPENT"  # noqa: PT017 - all have patience enough for what heals
+            return
+        went[which + 1].append(number)
+        brakes.more(call, Try(1, plan().targets[0]))
+        for _ in range(turns):
+            busy = brakes.shown()["busy"]
+            assert isinstance(busy, dict)
+            assert busy.get("one", 0) <= 2
+            assert busy.get("two", 0) <= 3
+            for row in brakes.budgets.state(NOON):
+                assert row.spent + row.held <= row.budget.amount
+            await asyncio.sleep(0)
+        if end == 2:
+            brakes.leave(call)
+        else:
+            answered += end == 0
+            brakes.settle(call, [attempt(usage=USED if end == 0 else None)])
+
+    tasks = []
+    for number, (which, turns, end, before) in enumerate(calls):
+        for _ in range(before):
+            await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(one(number, which, turns, end)))
+    await asyncio.gather(*tasks)
+    for key, numbers in went.items():
+        assert numbers == [number for number in came[key] if number in numbers]
+    assert [row.held for row in brakes.budgets.state(NOON)] == [0, 0, 0]
+    assert brakes.budgets.state(NOON)[0].spent == answered * EACH
+    assert brakes.shown()["busy"] == {}
+    assert brakes.shown()["waiting"] == 0
