@@ -140,8 +140,10 @@ class Surface:
         ticket.whole = True
         exchange.become(pivot.verb, pivot.path, pivot.query)
         ticket.match = match = methods.match(pivot.verb, pivot.path)
+        if match is None:
+            raise _no_model(read.model)
         access.allow(ticket)
-        if match is not None and match.inspected:
+        if match.inspected:
             ticket.asked = request.read(match, fields(pivot.query), pivot.body, {})
         attribution.attribute(ticket, read.user)
         if read.dropped:
@@ -221,6 +223,15 @@ def _encoded() -> Refused:
         "ENCODED_BODY",
         "The body is compressed, which this path does not read.",
         hint="Send it without Content-Encoding.",
+    )
+
+
+def _no_model(name: str) -> Refused:
+    return Refused(
+        404,
+        "MODEL_NOT_FOUND",
+        f"There is no model {name!r}.",
+        hint="GET /openai/v1/models lists those there are.",
     )
 
 

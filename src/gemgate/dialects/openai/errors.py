@@ -26,6 +26,8 @@ _TYPES = {
 }
 # The words that OpenAI's own API uses, by status, where Google gives no reason.
 _CODES = {401: "invalid_api_key", 402: "insufficient_quota", 429: "rate_limit_exceeded"}
+# Ours, where OpenAI has a word of its own that programs look for.
+_WORDS = {"MODEL_UNKNOWN": "model_not_found", "MODEL_CLOSED": "model_not_found"}
 _RETRYABLE = (408, 429, 500, 502, 503, 504)
 _FIELD = re.compile(r"'([\w.\[\]\-]+)'")
 _MODEL = re.compile(r"\bmodels?/|\bmodel\b", re.IGNORECASE)
@@ -88,7 +90,7 @@ def render(complaint: Complaint, call: str) -> bytes:
         "message": fingerprint.redact(complaint.message),
         "type": kind(complaint.status),
         "param": param,
-        "code": complaint.code.lower(),
+        "code": _WORDS.get(complaint.code) or complaint.code.lower(),
         "retryable": complaint.retryable,
     }
     if complaint.hint:
