@@ -331,6 +331,38 @@ async def test_a_call_larger_than_its_minute_never_goes_and_a_boundless_one_goes
     assert (await refused(brakes, Call(wide, output=None))).code == "KEY_RATE"
 
 
+@pytest.mark.parametrize("what", ["concurrency", "budget", "minute"])
+async def test_what_is_freed_goes_to_the_line_and_not_to_whoever_comes_in_that_moment(what: str) -> None:
+    limit = {"concurrency": {"concurrency": 1}, "budget": {}, "minute": {"rpm": 1}}[what]
+    key = Key(id=1, name="app", **limit)
+    brakes, _ = made([key], [budget(amount=EACH)] if what == "budget" else [])
+    first, second = Call(key), Call(key)
+    await brakes.enter(first, plan(), 0.0)
+    waiting = asyncio.create_task(brakes.enter(second, plan(), 600.0))
+    await asyncio.sleep(0)
+    brakes.leave(first)
+    assert (await refused(brakes, Call(key))).status == 429
+    await waiting
+    assert second.entry is not None
+
+
+async def test_a_large_call_in_line_is_not_passed_by_small_ones() -> None:
+    brakes, _ = made(budgets=[budget(amount=4 * EACH)])
+    calls = [Call() for _ in range(3)]
+    for call in calls:
+        await brakes.enter(call, plan(), 0.0)
+    large, small = Call(output=3 * OUT), Call(output=1)
+    waiting = [asyncio.create_task(brakes.enter(call, plan(), 600.0)) for call in (large, small)]
+    await asyncio.sleep(0)
+    brakes.leave(calls[0])
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)  # there is room for the small one, which stands behind
+    brakes.leave(calls[1])
+    brakes.leave(calls[2])
+    await asyncio.gather(*waiting)
+
+
 async def test_a_client_that_leaves_the_line_leaves_nothing_behind() -> None:
     key = Key(id=1, name="app", concurrency=1, rpm=100)
     brakes, _ = made([key], [budget(amount=2 * EACH)])
