@@ -28,7 +28,10 @@ from gemgate.dialects.openai.unary import Plain, Unary, unreadable
 MOST = 2048
 """Texts that OpenAI takes at once. Google takes 100 and refuses more itself."""
 _BYTES_PER_TOKEN = 4
-_TOKENS = "token numbers are of OpenAI's tokenizer. Send the texts themselves (LangChain: check_embedding_ctx_length=False)"
+_TOKENS = (
+    "token numbers are of OpenAI's tokenizer. "
+    "Send the texts themselves (LangChain: check_embedding_ctx_length=False)"
+)
 
 
 class _Request(msgspec.Struct):
