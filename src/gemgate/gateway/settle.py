@@ -18,6 +18,7 @@ import msgspec
 
 from gemgate.core import fingerprint, pricing
 from gemgate.core.call import Attempt, Charge, Cost, Intent, Outcome, Record, Shape
+from gemgate.core.spending import UNMETERED
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind, Verdict
 from gemgate.dialects.gemini.methods import GENERATING, METHODS, Reading
@@ -209,27 +210,3 @@ def charge(snapshot: Snapshot, intent: Intent, usage: Usage) -> Cost:
     model = snapshot.book.routed(intent.model, intent.sent_at)
     price = snapshot.book.price(model, intent.tier, intent.sent_at)
     return pricing.cost(price, usage, free=snapshot.free(intent.project))
-
-
-# Methods that cost money by units that their answers do not count: their rows show `unpriced`, never 0.
-UNMETERED = frozenset(
-    {
-        "models.generateAnswer",
-        "models.generateMessage",
-        "models.generateText",
-        "tunedModels.generateText",
-        "models.predict",
-        "models.predictLongRunning",
-        "models.batchGenerateContent",
-        "models.asyncBatchEmbedContent",
-        "tunedModels.batchGenerateContent",
-        "tunedModels.asyncBatchEmbedContent",
-        "tunedModels.create",
-        "cachedContents.create",
-        "openai.images.generations",
-        "openai.videos.create",
-        "openai.batches.create",
-        "media.uploadToFileSearchStore",
-        "fileSearchStores.importFile",
-    }
-)
