@@ -123,10 +123,11 @@ class Call:
     form: str = "whole"
     headers: tuple[tuple[str, str], ...] = ()
     slow: float = 0.0
+    model: str = MODEL
 
     async def ask(self, caller: Caller) -> Answer:
         """Make it."""
-        path, body = question(self.form, self.name, self.output)
+        path, body = question(self.form, self.name, self.output, self.model)
         faults = f"output={self.said}" + (f",slow={self.slow:g}" if self.slow else "")
         return await caller.ask(path, body, (("x-simulate", faults), *self.headers))
 
