@@ -20,6 +20,7 @@ from gemgate.core.call import Attempt, Charged, Cost, Event, Shape
 from gemgate.core.errors import Refused
 from gemgate.core.estimate import Estimates
 from gemgate.core.routing import Plan, Target
+from gemgate.core.spending import Share
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind, Verdict
 from gemgate.dialects.gemini import methods
@@ -89,6 +90,7 @@ class Call:
         self.marks: list[tuple[bytes, bytes]] = []
         self.events: tuple[Event, ...] = ()
         self.entry: Entry | None = None
+        self.share: Share | None = None
         self.trials: list[Try] = []
 
 

@@ -29,6 +29,26 @@ _IMAGE = 2_580  # tokens of two images, as Google counts them
 _BY_KIND = {"image": "image", "tts": "audio"}
 
 
+class Share(msgspec.Struct, frozen=True, gc=False):
+    """The part of a call that goes out as a request of its own, by weight: ``before`` it, its ``own``, and the call's
+    ``whole``. The parts of an amount add up to it exactly."""
+
+    before: int
+    own: int
+    whole: int
+
+    def of(self, amount: int) -> int:
+        """What of the whole call's amount falls to this part."""
+        return self._until(amount, self.before + self.own) - self._until(amount, self.before)
+
+    def due(self, amount: int) -> int:
+        """What falls to this part and those after it."""
+        return amount - self._until(amount, self.before)
+
+    def _until(self, amount: int, weight: int) -> int:
+        return amount * weight // self.whole if self.whole else 0
+
+
 class Bounds(msgspec.Struct, frozen=True, gc=False):
     """Tokens of a call: input and output, each at least and at most."""
 
@@ -79,6 +99,17 @@ def estimate(price: Price | None, bounds: Bounds, media: tuple[str, ...], kind: 
     if least is None or most is None:
         return Estimate(None, None, *tokens)
     return Estimate(min(least, most), most, *tokens)
+
+
+def due(estimate: Estimate, share: Share) -> Estimate:
+    """What a part of a call and those after it may take, where the whole call may take this."""
+    least, most = estimate.money or (None, None)
+    return Estimate(
+        None if least is None else share.due(least),
+        None if most is None else share.due(most),
+        share.due(estimate.tokens_least),
+        share.due(estimate.tokens_most),
+    )
 
 
 def _plain(price: Price, bounds: Bounds) -> tuple[int, int] | None:

@@ -102,6 +102,7 @@ def new_trial(target: Target, ticket: Ticket, desk: Desk) -> Trial:
     number = max((trial.number for trial in ticket.trials), default=0) + 1
     trial = Trial(number, target, desk.clock.now())
     trial.routed = ticket.snapshot.routed
+    trial.input_estimate = ticket.input_estimate
     return trial
 
 
@@ -121,7 +122,7 @@ def _intent(trial: Trial, ticket: Ticket, boot: bytes) -> Intent:
         client=ticket.client,
         streaming=ticket.streaming,
         request_bytes=trial.request_bytes,
-        input_estimate=asked.input_estimate if asked else 0,
+        input_estimate=trial.input_estimate,
         output_estimate=trial.output_estimate,
         tier=asked.tier if asked else "",
         route=ticket.route,

@@ -164,7 +164,7 @@ class Board:
         for hold in trial.holds[1:]:
             self.quota.settle(hold, tokens, None, now)
         if tokens and found is not None and found.kind is Kind.OK:
-            self.estimates.learn(target.model, ticket.asked.input_estimate, tokens)
+            self.estimates.learn(target.model, trial.input_estimate, tokens)
             if nano is not None:
                 self.estimates.learn_nano(target.model, nano)
         if found is not None and (found.kind is Kind.OK or found.reason == "hedged"):
@@ -186,7 +186,7 @@ class Sight:
         self._ticket = ticket
         self.metered = metered(ticket)
         self._routed = ticket.snapshot.routed
-        self._estimate = ticket.asked.input_estimate if ticket.asked is not None else 0
+        self._estimate = ticket.input_estimate
         self._price: tuple[Target, Bucket, int, int] | None = None
         self.granted: Target | None = None
         self.number = 0

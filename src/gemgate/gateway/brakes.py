@@ -12,6 +12,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from math import inf
 from typing import Protocol
 
@@ -206,6 +207,7 @@ class Brakes:
         """Hold what this try may cost, before it is sent; returns it for the intent. () for a call without entry.
 
         The try is told the most output tokens that it may have (``output_estimate``).
+        Of a call in parts each try holds its own, and the call what the parts after it may take besides.
         Raises Refused 402, 403 or 429 where it has no room: budgets of its project, or earlier tries that may have
         cost money.
         """
@@ -214,7 +216,8 @@ class Brakes:
             return ()
         budgets = entry.budgets
         projects = self.budgets.of_project(trial.target.project)
-        if not projects and not entry.tries and trial.target == entry.target:
+        share = ticket.share
+        if not projects and not entry.tries and trial.target == entry.target and share is None:
             entry.tries[trial.number] = entry.held
             trial.output_estimate = entry.output
             return entry.held
@@ -226,9 +229,12 @@ class Brakes:
             if found is None:
                 return ()
             estimate, output = found.estimate, found.output
-        held = self.budgets.more(
-            entry.call, (*budgets, *projects), estimate, now, entry.before(ticket.trials, trial)
-        )
+        before, concerned = entry.before(ticket.trials, trial), (*budgets, *projects)
+        if share is None:
+            held = self.budgets.more(entry.call, concerned, estimate, now, before)
+        else:
+            ask = partial(self.budgets.more, entry.call, now=now, before=before)
+            held = entry.part(share, concerned, estimate, before, ask)
         if isinstance(held, Bar):
             if held.final:
                 raise self._notices.spent(ticket, held, trial.target.model, now)

@@ -16,7 +16,7 @@ from gemgate.core.call import Streaming, spell
 from gemgate.dialects.gemini import errors as google
 from gemgate.dialects.gemini.errors import Complaint
 from gemgate.dialects.gemini.methods import Match, Reading
-from gemgate.dialects.openai import doors, errors, models, reading
+from gemgate.dialects.openai import doors, embeddings, errors, models, reading
 from gemgate.dialects.openai.pivot import Pivot, Rendering
 from gemgate.dialects.openai.reading import Read, Signature
 from gemgate.gateway.exchange import Exchange
@@ -127,6 +127,14 @@ class OpenAIDoor:
             return [*kept, *JSON], self.wording(status, body)
         assert self._rendering is not None
         return [*kept, *JSON], self._rendering.whole(body)
+
+    def take(self, body: bytes) -> None:
+        """Google's good answer to a part of the call, decoded; ``whole`` gets the last one, and tells of all.
+
+        Raises Refused 502 for one that cannot be read.
+        """
+        assert isinstance(self._rendering, embeddings.Vectors)
+        self._rendering.take(body)
 
     def head(self, headers: Headers) -> Headers:
         """The headers of a stream."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from gemgate.core import spending
 from gemgate.core.access import Key
-from gemgate.core.budget import Budget, Estimate
+from gemgate.core.budget import Bar, Budget, Estimate
 from gemgate.core.call import Attempt, Charged, Event
 from gemgate.core.quota import Hold
 from gemgate.core.routing import Target
+from gemgate.core.spending import Share
 from gemgate.core.verdict import Verdict
 from gemgate.gateway.appraisal import Priced
 
@@ -26,7 +28,10 @@ class Tried(Protocol):
 
 
 class Braked(Priced, Protocol):
-    """What the brakes need of a call: the ticket has it."""
+    """What the brakes need of a call: the ticket has it.
+
+    ``share`` is the part of it that goes out now, None where it goes out as a whole.
+    """
 
     call_id: bytes
     key: Key | None
@@ -36,6 +41,7 @@ class Braked(Priced, Protocol):
     marks: list[tuple[bytes, bytes]]
     events: tuple[Event, ...]
     entry: Entry | None
+    share: Share | None
 
     @property
     def trials(self) -> Sequence[Tried]:
@@ -46,7 +52,8 @@ class Entry:
     """What one call was let in with: ``held`` for its first try, and in ``tries`` what each try holds.
 
     ``output`` are the most output tokens that it may take, ``window`` its charge in the minute of its key, ``began``
-    is when it was let in (UTC µs), ``over`` that it has been settled.
+    is when it was let in (UTC µs), ``over`` that it has been settled. ``let`` is what a call in parts has been given
+    of each budget, by the budget's id: its parts may take that without being asked again.
     """
 
     __slots__ = (
@@ -56,6 +63,7 @@ class Entry:
         "estimate",
         "held",
         "key",
+        "let",
         "output",
         "over",
         "target",
@@ -74,6 +82,7 @@ class Entry:
         self.output = 0
         self.held: tuple[Charged, ...] = ()
         self.tries: dict[int, tuple[Charged, ...]] = {}
+        self.let: dict[int, Charged] = {}
         self.window: Hold | None = None
         self.began = 0
         self.over = False
@@ -86,6 +95,37 @@ class Entry:
                 for row in self.tries.get(one.number, ()):
                     taken[row.budget] = taken.get(row.budget, 0) + row.amount
         return lambda budget: taken.get(budget.id, 0)
+
+    def part(
+        self,
+        share: Share,
+        budgets: Sequence[Budget],
+        estimate: Estimate,
+        before: Callable[[Budget], int],
+        ask: Callable[[Sequence[Budget], Estimate], tuple[Charged, ...] | Bar],
+    ) -> tuple[Charged, ...] | Bar:
+        """What a part of the call holds, where the whole call may take ``estimate``; or what bars it.
+
+        What the call was let in with is for all of its parts: it is not turned away in the middle for want of room
+        that it has been given. Only for what goes beyond, as when a part must be paid for twice, ``ask`` asks anew.
+        """
+        if not self.tries:
+            self.let = {row.budget: row for row in self.held}
+        due, let = spending.due(estimate, share), self.let
+        beyond = [
+            one for one in budgets if one.id not in let or before(one) + _most(due, one) > let[one.id].amount
+        ]
+        rows = ask(beyond, due)
+        if isinstance(rows, Bar):
+            return rows
+        asked = {one.id: one for one in beyond}
+        for row in rows:
+            let[row.budget] = Charged(row.budget, row.slot, before(asked[row.budget]) + row.amount)
+        return tuple(
+            Charged(one.id, let[one.id].slot, share.of(_most(estimate, one)))
+            for one in budgets
+            if one.id in let
+        )
 
     def actual(self, attempts: Sequence[Attempt]) -> Callable[[Budget], int]:
         """What the tries took of a budget; of one whose tokens or price are not known, what it held."""
@@ -119,6 +159,11 @@ class Entry:
                 rows = self.tries.get(one.number, ())
                 sum_ += sum(row.amount for row in rows if row.budget == budget.id)
         return sum_
+
+
+def _most(estimate: Estimate, budget: Budget) -> int:
+    """The most that the estimate takes of a budget, in its unit."""
+    return estimate.tokens_most if budget.unit == "tokens" else estimate.nano_most or 0
 
 
 def tokens(attempts: Sequence[Attempt]) -> int | None:

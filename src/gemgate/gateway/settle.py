@@ -137,7 +137,7 @@ def attempt_row(trial: Trial, ticket: Ticket) -> Attempt:
     if billed and (uncounted or (not found.ok and (usage is not None or found.billed))):
         estimated = True
         if usage is None:
-            usage = Usage(input=ticket.asked.input_estimate if ticket.asked is not None else 0)
+            usage = Usage(input=trial.input_estimate)
     served = (meter.model if meter is not None else "") or ""
     tier = (meter.tier if meter is not None else "") or trial.tier
     ended = trial.ended or perf_counter_ns()

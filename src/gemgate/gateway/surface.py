@@ -23,7 +23,7 @@ from gemgate.core.pursuit import Terms
 from gemgate.core.routing import Plan
 from gemgate.dialects.gemini import errors, methods, request
 from gemgate.dialects.gemini.methods import Reading
-from gemgate.gateway import access, attribution, doors, pages, wants
+from gemgate.gateway import access, attribution, doors, pages, portioned, wants
 from gemgate.gateway.body import Body, read_whole, too_large
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.doors import OpenAIDoor
@@ -116,6 +116,8 @@ class Surface:
             terms = wants.rest(terms, ticket)
         if applies(plan, ticket):
             answer = await listed(plan, terms, ticket, desk)
+        elif portioned.applies(ticket):
+            answer = await portioned.pursue_all(plan, terms, ticket, desk)
         else:
             answer = await pursue(plan, terms, ticket, desk)
         await relay(answer, ticket, desk)

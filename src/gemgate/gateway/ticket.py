@@ -14,6 +14,7 @@ from gemgate.core.errors import Refused
 from gemgate.core.meter import Meter
 from gemgate.core.quota import Bucket, Hold
 from gemgate.core.routing import Target
+from gemgate.core.spending import Share
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini.methods import Match
 from gemgate.dialects.gemini.request import Asked
@@ -40,10 +41,10 @@ class Trial:
     """One try under way. Spans count from ``started`` (nanoseconds of a monotonic clock).
 
     ``holds`` are what it was charged: in the windows of its project, and in those of its route; ``held`` what it may
-    cost of each budget, with ``output_estimate`` tokens of an answer. ``waited`` is the µs
-    spent waiting before it, ``kept`` says that its end is on record already, ``metered`` that its tokens belong
-    to this call, ``routed`` that quota and health are kept of it. ``why`` is the target's reason, and ``passed`` the
-    targets that would have come before it, each with what bars it.
+    cost of each budget, with ``output_estimate`` tokens of an answer. ``input_estimate`` is a rough guess of what it
+    sends, in tokens, ``waited`` the µs spent waiting before it; ``kept`` says that its end is on record already,
+    ``metered`` that its tokens belong to this call, ``routed`` that quota and health are kept of it. ``why`` is the
+    target's reason, and ``passed`` the targets that would have come before it, each with what bars it.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Trial:
         "hedge",
         "held",
         "holds",
+        "input_estimate",
         "kept",
         "meter",
         "metered",
@@ -82,6 +84,7 @@ class Trial:
         self.hedge = False
         self.holds: tuple[Hold, ...] = ()
         self.held: tuple[Charged, ...] = ()
+        self.input_estimate = 0
         self.output_estimate = 0
         self.kept = False
         self.metered = True
@@ -113,7 +116,8 @@ class Ticket:
 
     ``key`` is the virtual key it came with, ``tenant`` whose things it sees (empty: no keys are in force),
     ``entry`` what it was let in with and holds of budgets and limits, ``marks`` headers that its answer gets.
-    ``kept`` and ``events`` go on record with its row.
+    ``kept`` and ``events`` go on record with its row. ``share`` is the part of it that goes out now, with ``body``,
+    where it goes out in parts.
     """
 
     __slots__ = (
@@ -140,6 +144,7 @@ class Ticket:
         "route",
         "route_bucket",
         "settled",
+        "share",
         "snapshot",
         "started",
         "status",
@@ -176,6 +181,7 @@ class Ticket:
         self.kept: tuple[Kept, ...] = ()
         self.events: tuple[Event, ...] = ()
         self.body: Body = EMPTY
+        self.share: Share | None = None
         self.trials: list[Trial] = []
         self.denied: tuple[str, ...] = ()
         self.winner: Trial | None = None
@@ -197,6 +203,14 @@ class Ticket:
     def streaming(self) -> Streaming:
         """The form of the answer that was asked for."""
         return self.asked.streaming if self.asked is not None else Streaming.NONE
+
+    @property
+    def input_estimate(self) -> int:
+        """The input tokens of the request that goes out now, a rough guess; 0 where nobody can say."""
+        if self.asked is None:
+            return 0
+        whole = self.asked.input_estimate
+        return whole if self.share is None else self.share.of(whole)
 
     @property
     def trial(self) -> Trial | None:

@@ -3,10 +3,12 @@
 Laws:
 
 - each text of ``input`` is one request of the batch, and the answers keep their order;
-- as floats, Google's own digits pass; as base64 (what OpenAI's SDKs ask for) they become little-endian float32,
-  as at OpenAI's;
+- a batch that is larger than Google takes goes out in portions (``gemini.portions``), and is rendered once all
+  of them are answered: nobody gets half of the vectors;
+- as floats, Google's own digits pass, without the white space between them; as base64 (what OpenAI's SDKs ask for)
+  they become little-endian float32, as at OpenAI's;
 - tokens are Google's count where the answer has one (gemini-embedding-2), else an estimate of one token for each
-  four bytes, rounded up for each text;
+  four bytes, rounded up for each text; of portions each is counted by itself;
 - lists of token numbers are refused: they are of OpenAI's tokenizer, and mean nothing to Google's models.
 """
 
@@ -20,13 +22,15 @@ from typing import Any, Literal
 
 import msgspec
 
+from gemgate.dialects.gemini import portions
 from gemgate.dialects.openai.doors import Door
 from gemgate.dialects.openai.parameters import Leftovers, invalid, misread
 from gemgate.dialects.openai.pivot import Pivot, Read, model_path
 from gemgate.dialects.openai.unary import Plain, Unary, unreadable
 
 MOST = 2048
-"""Texts that OpenAI takes at once. Google takes 100 and refuses more itself."""
+"""Texts that OpenAI takes at once."""
+_WHITE = b" \t\r\n"
 _BYTES_PER_TOKEN = 4
 _TOKENS = (
     "token numbers are of OpenAI's tokenizer. "
@@ -108,8 +112,8 @@ def read(door: Door, query: Mapping[str, str], body: bytes, unsupported: str) ->
     batch = _Batch(
         [_One(f"models/{model}", _Content((_Part(text),)), asked.dimensions) for text in texts],
     )
-    tokens = sum(-(-len(text.encode()) // _BYTES_PER_TOKEN) for text in texts)
-    rendering = partial(Vectors, tokens, asked.encoding_format == "base64", len(texts))
+    tokens = [-(-len(text.encode()) // _BYTES_PER_TOKEN) for text in texts]
+    rendering = partial(Vectors, tokens, asked.encoding_format == "base64")
     pivot = Pivot("POST", model_path(model, "batchEmbedContents"), "", msgspec.json.encode(batch), rendering)
     return Plain(model, pivot, user=asked.user or "", dropped=leftovers.names)
 
@@ -132,44 +136,68 @@ def _texts(given: Any) -> list[str]:
 
 
 class Vectors(Unary):
-    """The way back of a batch of ``number`` texts; ``tokens`` is the estimate, used where Google tells no count."""
+    """The way back of a batch. ``tokens`` is the estimate of each text, used where Google tells no count."""
 
-    def __init__(
-        self, tokens: int, packed: bool, number: int, call_id: bytes, model: str, created: int
-    ) -> None:
+    def __init__(self, tokens: list[int], packed: bool, call_id: bytes, model: str, created: int) -> None:
         self._tokens = tokens
         self._packed = packed
-        self._number = number
         self._model = model
+        self._shown: list[Any] = []
+        self._used = 0
+
+    def take(self, body: bytes) -> None:
+        """Google's answer to a portion after which more come. Raises ``Refused`` (502) as ``whole``."""
+        self._add(body, portions.MOST)
 
     def whole(self, body: bytes) -> bytes:
-        """OpenAI's body. Raises ``Refused`` (502) for an answer that cannot be read, or has too few vectors."""
-        try:
-            shown, counted = self._shown(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
-            raise unreadable("embeddings") from None
-        if len(shown) != self._number:
-            raise unreadable(f"embeddings ({len(shown)} for {self._number} texts)")
-        tokens = counted.prompt_token_count if counted is not None else 0
-        tokens = tokens or self._tokens
+        """OpenAI's body, with Google's answer to the batch, or to its last portion.
+
+        Raises ``Refused`` (502) for an answer that cannot be read, or has another number of vectors than texts.
+        """
+        self._add(body, len(self._tokens) - len(self._shown))
         return msgspec.json.encode(
             {
                 "object": "list",
                 "data": [
-                    {"object": "embedding", "index": at, "embedding": one} for at, one in enumerate(shown)
+                    {"object": "embedding", "index": at, "embedding": one}
+                    for at, one in enumerate(self._shown)
                 ],
                 "model": self._model,
-                "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+                "usage": {"prompt_tokens": self._used, "total_tokens": self._used},
             }
         )
 
-    def _shown(self, body: bytes) -> tuple[list[Any], _Counted | None]:
+    def _add(self, body: bytes, number: int) -> None:
+        """The next ``number`` vectors."""
+        try:
+            shown, counted = self._read(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError):
+            raise unreadable("embeddings") from None
+        if len(shown) != number:
+            raise unreadable(f"embeddings ({len(shown)} for {number} texts)")
+        tokens = counted.prompt_token_count if counted is not None else 0
+        start = len(self._shown)
+        self._used += tokens or sum(self._tokens[start : start + number])
+        self._shown += shown
+
+    def _read(self, body: bytes) -> tuple[list[Any], _Counted | None]:
         """Each vector as it is shown, and Google's count."""
         if not self._packed:
             answer = _floats.decode(body)
-            return [one.values for one in answer.embeddings], answer.usage_metadata
+            return [compact(one.values) for one in answer.embeddings], answer.usage_metadata
         numbers = _numbers.decode(body)
         return [packed(one.values) for one in numbers.embeddings], numbers.usage_metadata
+
+
+def compact(values: msgspec.Raw) -> msgspec.Raw:
+    """A vector as Google spelled it, on one line. Raises msgspec.DecodeError for what is no list.
+
+    Google sends every number on a line of its own.
+    """
+    digits = bytes(values).translate(None, _WHITE)
+    if not digits.startswith(b"["):
+        raise msgspec.DecodeError("A vector is a list.")
+    return msgspec.Raw(digits)
 
 
 def packed(values: list[float]) -> str:
