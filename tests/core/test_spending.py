@@ -10,7 +10,8 @@ from gemgate.config.book import load_book
 from gemgate.core import pricing, spending
 from gemgate.core.catalog import Card, Catalog
 from gemgate.core.estimate import Estimates
-from gemgate.core.spending import Bounds
+from gemgate.core.purse import Estimate
+from gemgate.core.spending import Bounds, Share
 from gemgate.core.usage import Detail, Usage
 from gemgate.dialects.gemini.methods import METHODS
 
@@ -117,3 +118,22 @@ def test_unsteady_models_have_wide_bounds(deviation: int) -> None:
     found = estimates.outputs("flash")
     assert found is not None
     assert found[0] <= 1_000 - 250 * deviation <= 1_000 + 250 * deviation <= found[1]
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=25), counts, counts, st.booleans())
+def test_the_shares_of_a_call_make_up_the_whole(
+    weights: list[int], least: int, more: int, priced: bool
+) -> None:
+    whole, before, taken = sum(weights), 0, 0
+    money = (least, least + more) if priced else (None, None)
+    estimate = Estimate(*money, least, least + more)
+    for weight in weights:
+        share = Share(before, weight, whole)
+        due = spending.due(estimate, share)
+        # What was taken and what is due is the whole, at every step: no call holds more for being cut.
+        assert taken + due.tokens_most == least + more
+        assert 0 <= due.tokens_least <= due.tokens_most
+        assert due.money == ((due.tokens_least, due.tokens_most) if priced else None)
+        before, taken = before + weight, taken + share.of(least + more)
+    if whole:
+        assert taken == least + more

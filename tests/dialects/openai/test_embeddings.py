@@ -133,6 +133,56 @@ def test_each_form_holds_every_number_in_order(vectors: list[list[float]]) -> No
         assert found == vectors
 
 
+def answer(start: int, number: int, count: int | None = None) -> bytes:
+    """Google's answer to a portion, whose vectors tell their place; as Google lays it out."""
+    whole: dict[str, Any] = {"embeddings": [{"values": [at, 0.5]} for at in range(start, start + number)]}
+    if count is not None:
+        whole["usageMetadata"] = {"promptTokenCount": count}
+    return json.dumps(whole, indent=2).encode()
+
+
+@pytest.mark.parametrize("form", ["float", "base64"])
+def test_the_answers_to_portions_make_one_in_order(form: str) -> None:
+    rendering = back(asked(input=["four"] * 150 + ["eight888"] * 100, encoding_format=form).pivot({}))
+    assert isinstance(rendering, embeddings.Vectors)
+    rendering.take(answer(0, 100))  # not counted by Google: 100 texts of one token
+    rendering.take(answer(100, 100, 777))
+    found = json.loads(rendering.whole(answer(200, 50)))  # 50 texts of two
+    assert [one["index"] for one in found["data"]] == list(range(250))
+    vectors = [one["embedding"] for one in found["data"]]
+    if form == "base64":
+        vectors = [list(struct.unpack("<2f", base64.b64decode(one))) for one in vectors]
+    assert vectors == [[at, 0.5] for at in range(250)]
+    assert found["usage"] == {"prompt_tokens": 977, "total_tokens": 977}
+
+
+@pytest.mark.parametrize("number", [0, 99, 101])
+def test_a_portion_with_another_number_of_vectors_is_an_error(number: int) -> None:
+    rendering = back(asked(input=["x"] * 250).pivot({}))
+    assert isinstance(rendering, embeddings.Vectors)
+    with pytest.raises(Refused) as caught:
+        rendering.take(answer(0, number))
+    assert (caught.value.status, caught.value.code) == (502, "UNREADABLE_ANSWER")
+
+
+def test_the_last_portion_has_no_more_than_what_is_left() -> None:
+    rendering = back(asked(input=["x"] * 150).pivot({}))
+    assert isinstance(rendering, embeddings.Vectors)
+    rendering.take(answer(0, 100))
+    with pytest.raises(Refused):
+        rendering.whole(answer(100, 100))
+
+
+def test_floats_keep_googles_digits_on_one_line() -> None:
+    google = b'{"embeddings": [\n {"values": [\n  0.10,\r\n\t-1.5e-07,\n  3\n ]}\n]}'
+    body = back(asked(encoding_format="float").pivot({})).whole(google)
+    assert b'"embedding":[0.10,-1.5e-07,3]' in body
+    assert not any(white in body for white in (b" ", b"\n", b"\r", b"\t"))
+    for odd in (b'"x"', b"{}", b"7", b"null"):
+        with pytest.raises(Refused):
+            back(asked(encoding_format="float").pivot({})).whole(b'{"embeddings": [{"values": %b}]}' % odd)
+
+
 @given(st.lists(st.text(min_size=1).filter(lambda text: text.isprintable()), min_size=1, max_size=5))
 def test_texts_keep_their_order_and_every_character(texts: list[str]) -> None:
     body = json.loads(asked(input=texts).pivot({}).body)
