@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "call": "Tell the story of one call and its tries.",
     "route": "Show what would happen now to a call for a model.",
     "quota": "Show the quota windows, and when room returns.",
+    "events": "Show what budgets and keys have brought about.",
     "verify": "Prove that the record is whole and its sums are true.",
     "prices": "Show the price book in force.",
     "doctor": "Check configuration, keys, disk, database and clock.",

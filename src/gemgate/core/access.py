@@ -205,7 +205,8 @@ def missing() -> Refused:
         401,
         "KEY_MISSING",
         "The call came without a key.",
-        "Send a key of this gateway as x-goog-api-key, as `Authorization: Bearer`, or as `?key=`.",
+        "Send a key of this gateway as x-goog-api-key, as `Authorization: Bearer`, as `?key=`, or, where these "
+        "carry a Google key of your own, as x-gemgate-key.",
     )
 
 

@@ -11,6 +11,7 @@ Laws:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from math import inf
@@ -34,6 +35,8 @@ from gemgate.gateway.clock import Clock
 from gemgate.gateway.entry import Braked, Entry, Tried, tokens
 from gemgate.gateway.notices import Notices
 from gemgate.gateway.turnstile import Met, Turnstile
+
+log = logging.getLogger("gemgate.gateway")
 
 _SHARE = 1 / 16  # how much one more call weighs in the mean time that calls take
 _LONGEST = 60 * SECOND
@@ -343,6 +346,7 @@ class Brakes:
         )
 
     def _alarm(self, ticket: Braked, key: Key, alarm: Alarm) -> None:
+        log.warning("the key %s runs away: %s", key.name, alarm.sentence)
         ticket.events += (Event(alarm.at, f"runaway_{alarm.kind}", key.name, alarm.sentence),)
         if self._stop:
             self._stopped[key.id] = alarm.sentence

@@ -23,7 +23,8 @@ def spent(bar: Bar, model: str) -> Refused:
         return Refused(
             403,
             "UNPRICED_MODEL",
-            f"{model or 'This call'} has no known price, and the budget {budget.name!r} takes priced calls only.",
+            f"A call of this kind to {model or 'Google'} has no known price, and the budget {budget.name!r} takes "
+            "priced calls only.",
             hint="Add its price, or let the budget pass unpriced calls: "
             f"`gemgate budgets change {budget.name} --allow-unpriced`.",
             retryable=False,
@@ -54,7 +55,7 @@ def held(bar: Bar, wait: float) -> Refused:
         "BUDGET_HELD",
         f"What is left of the budget {budget.name!r} is held for calls under way: {amount(budget, bar.spent)} spent "
         f"and {amount(budget, bar.held)} held of {amount(budget, budget.amount)}.",
-        hint="Send it again when some of them are through, or set maxOutputTokens, so that less is held.",
+        hint="Send it again when some of them are through, or limit its output tokens, so that less is held.",
         retry_after=max(wait, SOONEST),
     )
 
@@ -75,7 +76,8 @@ def busy(key: Key, wait: float) -> Refused:
     return Refused(
         429,
         "KEY_BUSY",
-        f"The key {key.name!r} has {key.concurrency} calls under way, as many as it may.",
+        f"The key {key.name!r} has {key.concurrency} call{'' if key.concurrency == 1 else 's'} under way, as many "
+        "as it may.",
         hint="Send it again when one of them is through; or let calls wait longer with x-gemgate-patience.",
         retry_after=max(wait, SOONEST) if key.concurrency else 0.0,
         retryable=bool(key.concurrency),

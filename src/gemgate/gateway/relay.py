@@ -29,6 +29,7 @@ from gemgate.gateway.wiring import media_type
 from gemgate.upstream.client import TransportFault
 
 MOST_TRIES = 12  # named in a header
+NOTICEABLE = 1_000  # µs: less is no waiting
 MOST_NAME = 200  # a longer name of a model is none that a header should carry
 
 
@@ -178,7 +179,7 @@ def _detour(ticket: Ticket, trial: Trial | None) -> Headers:
     if trial is not None and trial.passed:
         passed = [f"{_name(target)}={why}" for target, why in trial.passed[:MOST_TRIES]]
         out.append((b"x-gemgate-passed", ", ".join(passed).encode("ascii", "replace")))
-    if ticket.waited:
+    if ticket.waited >= NOTICEABLE:
         out.append((b"x-gemgate-waited", f"{ticket.waited / 1_000_000:.3f}".encode()))
     if ticket.route:
         out.append((b"x-gemgate-route", ticket.route.encode("ascii", "replace")))
@@ -215,7 +216,7 @@ def marked(headers: Headers, ticket: Ticket, found: Verdict | None, wait: float 
             out.append((b"x-gemgate-model", served.encode()))
     if (
         len(ticket.trials) > 1
-        or ticket.waited
+        or ticket.waited >= NOTICEABLE
         or ticket.route
         or (trial is not None and (trial.target.changes or trial.passed))
     ):

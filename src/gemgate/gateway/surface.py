@@ -112,7 +112,7 @@ class Surface:
             wants.follow(plan, ticket)
         plan = access.within(plan, ticket)
         if desk.brakes.apply(ticket):
-            await desk.brakes.enter(ticket, plan, terms.patience)
+            await desk.brakes.enter(ticket, plan, terms.patience if routed else wants.patience(ticket, plan))
             terms = wants.rest(terms, ticket)
         if applies(plan, ticket):
             answer = await listed(plan, terms, ticket, desk)

@@ -65,21 +65,27 @@ def terms(ticket: Ticket, plan: Plan) -> Terms:
     routing = ticket.snapshot.settings.routing
     match = ticket.match
     whole = ticket.asked is not None or not ticket.exchange.has_body
-    patience = routing.patience if plan.patience is None else plan.patience
-    asked = ticket.exchange.fields.get(b"x-gemgate-patience")
-    if asked is not None:
-        patience = min(_seconds(asked), routing.max_patience)
-    server = ticket.exchange.fields.get(b"x-server-timeout")
-    if server is not None and server.isdigit():
-        # Google's SDKs say with it how long they wait: an answer after that is paid for and read by nobody.
-        patience = min(patience, float(server))
     return Terms(
-        patience=patience,
+        patience=patience(ticket, plan),
         repeats=routing.repeats if whole else 0,
         hedge=_hedged(ticket, plan),
         retryable=whole and match is not None and match.retryable,
         seek=plan.seek,
     )
+
+
+def patience(ticket: Ticket, plan: Plan) -> float:
+    """The seconds that the call may wait for whatever bars it. Raises Refused 400 where it says no number."""
+    routing = ticket.snapshot.settings.routing
+    longest = routing.patience if plan.patience is None else plan.patience
+    asked = ticket.exchange.fields.get(b"x-gemgate-patience")
+    if asked is not None:
+        longest = min(_seconds(asked), routing.max_patience)
+    server = ticket.exchange.fields.get(b"x-server-timeout")
+    if server is not None and server.isdigit():
+        # Google's SDKs say with it how long they wait: an answer after that is paid for and read by nobody.
+        longest = min(longest, float(server))
+    return longest
 
 
 def rest(terms: Terms, ticket: Ticket) -> Terms:
