@@ -32,6 +32,14 @@ def test_many_texts_in_both_forms(client: OpenAI) -> None:
     assert plain.data[0].embedding == plain.data[2].embedding != plain.data[1].embedding
 
 
+def test_more_texts_than_google_takes_at_once(client: OpenAI) -> None:
+    texts = [f"text {at}" for at in range(101)]
+    answer = client.embeddings.create(model="gemini-embedding-2", input=texts, dimensions=8)
+    last = client.embeddings.create(model="gemini-embedding-2", input=texts[-1], dimensions=8)
+    assert [one.index for one in answer.data] == list(range(101))
+    assert answer.data[-1].embedding == last.data[0].embedding
+
+
 def test_googles_own_count_is_told(client: OpenAI, stage: Stage) -> None:
     raw = client.embeddings.with_raw_response.create(model="gemini-embedding-2", input=["a", "b"])
     assert raw.parse().usage.prompt_tokens == 2
@@ -43,8 +51,8 @@ def test_what_is_refused(client: OpenAI) -> None:
     with pytest.raises(BadRequestError, match="token numbers") as caught:
         client.embeddings.create(model=EMBEDDER, input=[[1, 2], [3]])
     assert (caught.value.code, caught.value.type) == ("invalid_request", "invalid_request_error")
-    with pytest.raises(BadRequestError, match="at most 100 requests"):
-        client.embeddings.create(model=EMBEDDER, input=["x"] * 101)
+    with pytest.raises(BadRequestError, match="1 to 2048 texts"):
+        client.embeddings.create(model=EMBEDDER, input=["x"] * 2049)
     with pytest.raises(NotFoundError):
         client.embeddings.create(model=FLASH, input="x")
 
