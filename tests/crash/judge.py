@@ -80,6 +80,9 @@ class Tally:
     open: int = 0
     unrecorded: int = 0
     broken: int = 0
+    mischarged: int = 0
+    keyed: int = 0
+    unpaid: int = 0
     accusations: list[str] = field(default_factory=list)
 
     def accuse(self, what: str, sentence: str) -> None:
@@ -130,6 +133,8 @@ def _outcome(status: int, events: Sequence[Mapping[str, Any]]) -> str:
     errors = [event["error"] for event in events if "error" in event]
     if any(_reason(error) == SHUTDOWN for error in errors):
         return "interrupted"  # the gateway stopped, and said so in the answer's own form
+    if status == 402 and any(_reason(error) for error in errors):
+        return "refused"  # by a budget of ours; Google's own is one of money that failed
     if status >= 400:
         return "failed" if status >= 500 or status in (402, 429) else "refused"
     return "cut" if errors else "ok"

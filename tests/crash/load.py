@@ -7,7 +7,9 @@ import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
+from tests.crash.books import KEYS, SHARES
 from tests.crash.wire import Connection, Question, Seen, ask, request
 
 MODEL = "models/gemini-3.8-flash"
@@ -49,11 +51,14 @@ STRIKES = (
 STREAMS = frozenset({"sse", "cut", "ended", "faulty"})
 
 
-def questions(dice: random.Random, stalls: bool = False, faulty: bool = True) -> Iterator[Question]:
+def questions(
+    dice: random.Random, stalls: bool = False, faulty: bool = True, keyed: bool = False
+) -> Iterator[Question]:
     """Calls without end. ``stalls`` adds streams that go on until somebody ends them.
 
     Without ``faulty`` the forms that go wrong go well: a fault that comes with the call meets each of its tries
-    and closes every target, and then nothing is asked of the upstream any more.
+    and closes every target, and then nothing is asked of the upstream any more. ``keyed`` calls bring
+    one of the keys.
     """
     forms, weights = list(MIX), list(MIX.values())
     for number in itertools.count():
@@ -61,7 +66,11 @@ def questions(dice: random.Random, stalls: bool = False, faulty: bool = True) ->
         leave = dice.uniform(0.0, 0.2) if dice.random() < 0.06 else None
         if not faulty and form in FAULTS:
             form = "sse" if form in STREAMS else "unary"
-        yield _question(number, form, dice, leave, stalls and dice.random() < 0.05)
+        question = _question(number, form, dice, leave, stalls and dice.random() < 0.05)
+        if keyed:
+            (name,) = dice.choices([one.name for one in KEYS], SHARES)
+            question = replace(question, key=name)
+        yield question
 
 
 def _question(number: int, form: str, dice: random.Random, leave: float | None, stall: bool) -> Question:

@@ -2,7 +2,9 @@
 
 Each round puts load on a gateway and ends it at a random moment, in one of several ways; the next gateway starts
 on the same data folder, and then record, clients and upstream are compared (``judge``). At the end everything is
-compared once more, so that a later round cannot spoil what an earlier one wrote. Exit 1 on any violation.
+compared once more, so that a later round cannot spoil what an earlier one wrote. The first half of the rounds has no
+keys; in the second each call brings one, all of them pass budgets, and the books are compared too (``books``).
+Exit 1 on any violation.
 """
 
 from __future__ import annotations
@@ -22,10 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gemgate.core.budget import Budget
+from tests.crash import books
 from tests.crash.judge import Key, Row, Tally, Told, judge, judge_order, told
 from tests.crash.load import STRIKES, Load, questions, unmark
 from tests.crash.victim import ROWS, SECONDS, Victim
 from tests.gateway.launch import until
+from tests.proof.braked import put
 from tests.simulator.launch import Simulator
 
 SPEED = "40"  # simulated seconds per second: answers take tens of milliseconds
@@ -96,9 +101,14 @@ class Rounds:
         self._log = folder / "asked.jsonl"
         self._read = 0
         self._last = 0
+        self._keyless = 0
+        self._keyed = False
+        self._limits: list[Budget] = []
+        self._spent: dict[int, int] = {}
 
     def run(self, count: int, say: Callable[[str], None]) -> Tally:
         """Run ``count`` rounds; ``say`` is told of each. Raises RuntimeError when a gateway does not start."""
+        self._keyless = count // 2
         with Simulator("--speed", SPEED, "--seed", str(self.seed), "--log", str(self._log)) as upstream:
             self._upstream = upstream
             victim = Victim(self.folder, upstream.url)
@@ -132,7 +142,7 @@ class Rounds:
         victim.prepare(following.durability, following.routed)
         stalls = fate.way == "drain"
         self._upstream.set_faults(*(STRIKES if fate.routed else ()))
-        source = questions(self._dice, stalls, faulty=not fate.routed)
+        source = questions(self._dice, stalls, faulty=not fate.routed, keyed=self._keyed)
         load = Load(victim.port, number, source, fate.clients)
         try:
             asyncio.run(load.run(_acts(victim, fate)))
@@ -141,6 +151,7 @@ class Rounds:
         self._bury(victim, fate, number)
         spilled = victim.spill_bytes()
         self.spilled += spilled > 0
+        keyed, left = self._keyed, books.left(victim)
         if fate.way == "newborn":
             victim.unlock()
             victim.spawn(following.durability, following.routed)
@@ -151,6 +162,9 @@ class Rounds:
             victim.buried()
         if fate.way != "held":
             victim.unlock()
+        if number >= self._keyless and not self._keyed and fate.way != "held":
+            put(victim.data, books.KEYS, books.BUDGETS)
+            self._limits, self._keyed = victim.budgets(), True
         victim.spawn(following.durability, following.routed)
         calls = {(number, seen.question.number): told(seen) for seen in load.seen}
         self.calls |= calls
@@ -159,7 +173,18 @@ class Rounds:
             time.sleep(fate.grace)
             victim.unlock()
         self._settle(victim, number)
+        if keyed:
+            self._judge_books(victim, number, left)
         self._judge(victim, number, calls)
+
+    def _judge_books(self, victim: Victim, number: int, left: books.Left) -> None:
+        """Compare what was charged since the round before with what the rows since then say."""
+        rows, spent = books.paid(victim, self._last), books.spent(victim)
+        for fault in books.faults(self._limits, self._spent, spent, rows, left):
+            self.tally.accuse("mischarged", f"round {number}: {fault}")
+        self.tally.keyed += sum(bool(row.key) for row in rows)
+        self.tally.unpaid += sum(row.call_id in left.tries for row in rows)
+        self._spent = spent
 
     def _bury(self, victim: Victim, fate: Fate, number: int) -> None:
         code, expected = victim.buried(), 0 if fate.way == "drain" else -signal.SIGKILL
@@ -300,6 +325,9 @@ def table(tally: Tally, ways: Mapping[str, int], spilled: int, seconds: float) -
         ("calls left open", tally.open),
         ("unrecorded tries", tally.unrecorded),
         ("rows that tell it otherwise", tally.wrong),
+        ("calls with a key", tally.keyed),
+        ("  closed at what they held", tally.unpaid),
+        ("charges that differ", tally.mischarged),
         ("other faults", tally.broken),
         ("seconds", round(seconds)),
     ]

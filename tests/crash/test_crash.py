@@ -6,12 +6,20 @@ import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
+from gemgate.core.call import Attempt, Charged, Cost, Intent, Outcome, Record
+from gemgate.core.usage import Usage
+from gemgate.core.verdict import Kind
+from gemgate.store.ledger import NextTry
+from tests.crash.books import ERROR, Left, Paid, faults
 from tests.crash.judge import NOTHING, Key, Row, Tally, Told, judge, judge_order, told
 from tests.crash.rounds import DECK, Rounds, faults_in, table
 from tests.crash.wire import Question, Seen
+from tests.proof.braked import budget
 
 ROUNDS = 25
 KEY: Key = (3, 14)
@@ -33,6 +41,8 @@ def test_p1_recorded_before_released(tmp_path: Path) -> None:
     assert tally.rows > tally.answered, found
     assert tally.tries > tally.answered / 2, found
     assert tally.again >= 1, found
+    assert tally.keyed >= ROUNDS, found
+    assert tally.unpaid >= 1, found
 
 
 def judged(call: Told, rows: list[Row], tries: int = 1) -> Tally:
@@ -128,3 +138,58 @@ def test_a_gateways_own_faults_are_found_in_its_log() -> None:
     fault = head + '  File "b.py", line 2, in b\nKeyError: 7\nmore\n'
     assert faults_in("all is well\n" + drained) == []
     assert faults_in(drained + fault + drained) == ['  File "b.py", line 2, in b\nKeyError: 7']
+
+
+OF: dict[str, Any] = {"model": "m", "project": "one", "credential": "one/1", "sent_at": 1}
+CALL_OF: dict[str, Any] = {
+    "call_id": b"1",
+    "boot": b"b",
+    "received_at": 1,
+    "method": "m",
+    "version": "v1",
+    "client": "",
+}
+
+
+def intent(attempt: int, *held: Charged) -> Intent:
+    """A try of one call that is about to be sent."""
+    return Intent(attempt=attempt, held=held, **(CALL_OF | OF))
+
+
+LIMITS = [
+    structs.replace(budget("money", 10**6), id=1),
+    structs.replace(budget("tokens", 100, unit="tokens", scope="key", of="ann"), id=2),
+]
+ROWS = [Paid(b"2", "ann", 70, 7), Paid(b"3", "ben", 80, 8)]
+
+
+@pytest.mark.parametrize(
+    ("after", "count"),
+    [
+        ({1: 150, 2: 17}, 0),
+        ({1: 220, 2: 17}, 1),  # a call charged twice
+        ({1: 150, 2: 10}, 1),  # a call not charged
+        ({1: 80, 2: 10}, 2),
+        ({1: 150, 2: 25}, 1),  # another key's call charged
+        ({1: 150, 2: 100 + ERROR + 1}, 2),  # and overspent
+    ],
+)
+def test_the_books_are_compared(after: dict[int, int], count: int) -> None:
+    assert len(faults(LIMITS, {2: 10}, after, ROWS, Left())) == count
+
+
+def test_the_books_know_what_was_left_open() -> None:
+    """A call goes on to a second try and dies in it; its row is there too, at what it held."""
+    left = Left()
+    first, second = Charged(1, 0, 1_000), Charged(1, 0, 2_000)
+    left.apply(intent(1, first))
+    ended = Attempt(number=1, first_byte=None, duration=1, verdict=Kind.CUT, status=200, **OF)
+    ended.usage, ended.cost = Usage(3), Cost(total=30, billed=30)
+    left.apply(NextTry(ended, intent(2, second)))
+    rows = [*ROWS, Paid(b"1", "ann", 999, 99)]
+    assert faults(LIMITS, {}, {1: 150 + 30 + 2_000, 2: 7}, rows, left) == []
+    assert len(faults(LIMITS, {}, {1: 150, 2: 7}, rows, left)) == 1
+    assert len(faults(LIMITS, {}, {1: 150 + 30 + 4_000, 2: 7}, rows, left)) == 1
+    whole = Record(first_byte=1, duration=1, model="m", outcome=Outcome.OK, status=200, **CALL_OF)
+    left.apply(whole)
+    assert faults(LIMITS, {}, {1: 150 + 999, 2: 7 + 99}, rows, left) == []

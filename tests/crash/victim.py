@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gemgate.core.budget import Budget
+from gemgate.store import budgets
 from gemgate.store.verify import verify
 from tests.gateway.launch import DEMO_KEY, until
 
@@ -190,6 +192,11 @@ class Victim:
         """How many tries stand open."""
         (count,) = self.rows("SELECT count(*) FROM open_calls")[0]
         return int(count)
+
+    def budgets(self) -> list[Budget]:
+        """The budgets in force."""
+        with self._reader() as conn:
+            return budgets.every(conn)
 
     def spill_bytes(self) -> int:
         """How much waits in spill files."""

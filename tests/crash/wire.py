@@ -9,12 +9,17 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from tests.gateway.keyed import token
+
 LINE = b"\r\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One call to make. ``number`` names it within its round; ``leave`` is when the client hangs up, in seconds."""
+    """One call to make. ``number`` names it within its round; ``leave`` is when the client hangs up, in seconds.
+
+    ``key`` is the name of a virtual key.
+    """
 
     number: int
     form: str
@@ -23,6 +28,7 @@ class Question:
     simulate: str = ""
     body: bytes = b""
     leave: float | None = None
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -55,6 +61,8 @@ def request(question: Question, agent: str) -> bytes:
         f"User-Agent: {agent}",
         "x-goog-api-key: client-key-of-no-account",
     ]
+    if question.key:
+        head.append(f"x-gemgate-key: {token(question.key)}")
     if question.simulate:
         head.append(f"x-simulate: {question.simulate}")
     if question.body:
