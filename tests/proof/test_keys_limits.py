@@ -19,7 +19,7 @@ from tests.proof.caller import Answer
 from tests.proof.windows import MINUTE, Sent, Use
 
 PROJECT = stage.Project("one")
-SPEED = 30.0  # seconds of the play in one of ours
+SPEED = 40.0  # seconds of the play in one of ours
 SLACK = 0.1  # seconds of ours
 OUTPUT = 60
 TOKENS = INPUT + OUTPUT
@@ -204,8 +204,8 @@ def test_who_came_first_goes_first(tmp_path: Path) -> None:
         stage.simulator(tmp_path, [PROJECT], "--speed", "20") as upstream,
         stage.gateway(tmp_path, upstream, [PROJECT], TOML) as gateway,
     ):
-        answers = all_at_once(gateway, calls("ann", 12, PATIENT, slow=1.0))
-        assert braked.statuses(answers) == {200: 12}
+        answers = all_at_once(gateway, calls("ann", 8, PATIENT, slow=1.0))
+        assert braked.statuses(answers) == {200: 8}
         rows = gateway.rows(
             "SELECT c.received_at, a.sent_at FROM calls AS c JOIN attempts AS a ON a.call_seq = c.seq"
             " ORDER BY c.received_at, c.call_id"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator
@@ -198,6 +199,32 @@ def test_javascript_asks_once(
     assert json.loads(done.stdout) == [402] * WAYS_OF_JS
     rows = asked(gateway)[before:]
     assert [(row["status"], row["reason"]) for row in rows] == [(402, "budget_spent")] * WAYS_OF_JS
+
+
+def test_the_gemini_cli_asks_once(gateway: Gateway, tmp_path: Path) -> None:
+    """Google's own program, where the machine has it (npm install -g @google/gemini-cli)."""
+    settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "telemetry": {"enabled": False}}
+    (tmp_path / ".gemini").mkdir()
+    (tmp_path / ".gemini" / "settings.json").write_text(json.dumps(settings))
+    before = len(asked(gateway))
+    own = {
+        "HOME": str(tmp_path),
+        "GEMINI_API_KEY": token("spent"),
+        "GOOGLE_GEMINI_BASE_URL": gateway.url,
+        "GEMINI_CLI_TRUST_WORKSPACE": "true",
+    }
+    done = subprocess.run(
+        [program("gemini"), "-p", "Say a word about rivers.", "--model", "gemini-2.5-flash"],
+        cwd=tmp_path,
+        env={**os.environ, **own},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode != 0
+    rows = asked(gateway)[before:]
+    assert [(row["status"], row["reason"]) for row in rows] == [(402, "budget_spent")], done.stderr
 
 
 @pytest.mark.xfail(
