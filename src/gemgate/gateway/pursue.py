@@ -17,6 +17,7 @@ from math import inf
 
 from gemgate.core import pursuit
 from gemgate.core.actions import UNREACHED, Action, rule
+from gemgate.core.errors import Refused
 from gemgate.core.pursuit import End, Met, Race, Terms, Told, Try, Wait
 from gemgate.core.routing import Plan, Target
 from gemgate.core.verdict import Kind, Verdict
@@ -161,19 +162,22 @@ class Chase:
     async def _race(self, move: Race) -> tuple[Met, ...]:
         """A try, and a second one when the first shows nothing in time. The first good answer wins."""
         first = self._trial(move.first)
-        tasks, trials = [self._runner(first)], [first]
+        tasks, trials = [self._runner(first, spare=False)], [first]
         won = False
         try:
             done, _ = await asyncio.wait(tasks, timeout=self.desk.clock.real(move.after))
             if not done and self.sight.standing(move.second).at <= 0.0 and self.desk.board.allowance.spend():
                 second = self._trial(move.second)
                 second.hedge = True
-                tasks.append(self._runner(second))
+                tasks.append(self._runner(second, spare=True))
                 trials.append(second)
             met: list[Met] = []
             for finished in asyncio.as_completed(tasks):
-                met.append(await finished)
-                won = rule(met[-1].verdict).action is Action.ANSWER
+                one = await finished
+                if one is None:
+                    continue
+                met.append(one)
+                won = rule(one.verdict).action is Action.ANSWER
                 if won:
                     break
             return tuple(met)
@@ -187,13 +191,19 @@ class Chase:
                 elif won and trial.verdict is None and not self._answered(trial):
                     trial.end(HEDGED)
 
-    def _runner(self, trial: Trial) -> asyncio.Task[Met]:
+    def _runner(self, trial: Trial, *, spare: bool) -> asyncio.Task[Met | None]:
         loop = asyncio.get_running_loop()
 
-        async def run() -> Met:
-            """The try, under a watch of its own: it must not end the call when it is late."""
+        async def run() -> Met | None:
+            """The try, under a watch of its own: it must not end the call when it is late. A spare one that is not
+            let out (a budget has no room for it) is none, and the first goes on."""
             vigil = Vigil(self.desk.watch, self.ticket.exchange.receive, loop)
-            return await self._try(trial, vigil)
+            try:
+                return await self._try(trial, vigil)
+            except Refused:
+                if spare:
+                    return None
+                raise
 
         return loop.create_task(run())
 

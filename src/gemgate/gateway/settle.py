@@ -11,6 +11,7 @@ Laws:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter_ns
 from typing import cast
 
@@ -39,29 +40,26 @@ async def settle(ticket: Ticket, desk: Desk) -> None:
     """Commit the ticket's row. Raises Refused when the record cannot be kept."""
     if ticket.settled:
         return
-    ticket.settled = True
     ticket.vigil.disarm()
     if ticket.outcome is None:
         ticket.abandon(Outcome.INTERRUPTED, 0, "interrupted")
+    row = record(ticket, desk)
+    ticket.settled = True
     # From here on only a shutdown cancels; the writer then still commits what it was handed.
-    await desk.db.write(ledger.settle, record(ticket, desk))
+    await desk.db.write(ledger.settle, row)
 
 
 def record(ticket: Ticket, desk: Desk) -> Record:
-    """The call's row with its attempts."""
+    """The call's row with its attempts. What a fault of ours kept from being learned is not tried again."""
     match, asked, exchange = ticket.match, ticket.asked, ticket.exchange
-    winner = ticket.trial
-    if winner is not None:
-        desk.affinity.learn_stream(ticket, winner, desk.clock.now())
-    attempts = []
-    for trial in ticket.trials:
-        row = attempt_row(trial, ticket)
-        desk.board.settled(trial, ticket, row.usage, row.cost)
-        attempts.append(row)
+    attempts = [attempt_row(trial, ticket) for trial in ticket.trials]
     shape = _shape(ticket, desk)
-    charged = desk.brakes.settle(ticket, attempts, shape.request_hash) if ticket.entry is not None else ()
-    if isinstance(ticket.door, OpenAIDoor) and (fresh := ticket.door.kept):
-        ticket.kept = desk.signatures.keep(_key(ticket), fresh, desk.clock.now())
+    if ticket.entry is not None and not ticket.entry.over:
+        ticket.charged = desk.brakes.settle(ticket, attempts, shape.request_hash)
+    if not ticket.learned:
+        ticket.learned = True
+        _learn(ticket, attempts, desk)
+    winner = ticket.trial
     meter = winner.meter if winner is not None else None
     if meter is None:
         meter = next((trial.meter for trial in reversed(ticket.trials) if trial.meter is not None), None)
@@ -98,10 +96,21 @@ def record(ticket: Ticket, desk: Desk) -> Record:
         user=ticket.user,
         door=ticket.door.name,
         tags=ticket.tags,
-        charged=charged,
+        charged=ticket.charged,
         kept=ticket.kept,
         events=ticket.events,
     )
+
+
+def _learn(ticket: Ticket, attempts: Sequence[Attempt], desk: Desk) -> None:
+    """Teach quota, health, estimates and owners what the call has shown."""
+    now = desk.clock.now()
+    if ticket.trial is not None:
+        desk.affinity.learn_stream(ticket, ticket.trial, now)
+    for trial, row in zip(ticket.trials, attempts, strict=True):
+        desk.board.settled(trial, ticket, row.usage, row.cost)
+    if isinstance(ticket.door, OpenAIDoor) and (fresh := ticket.door.kept):
+        ticket.kept = desk.signatures.keep(_key(ticket), fresh, now)
 
 
 def _key(ticket: Ticket) -> int:

@@ -82,6 +82,8 @@ class Surface:
             )
         finally:
             vigil.disarm()
+            if ticket.entry is not None:
+                desk.brakes.leave(ticket)  # nothing, for a call that was recorded
             ticket.body.close()
             desk.under_way -= 1
 

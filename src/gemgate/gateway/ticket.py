@@ -116,7 +116,8 @@ class Ticket:
 
     ``key`` is the virtual key it came with, ``tenant`` whose things it sees (empty: no keys are in force),
     ``entry`` what it was let in with and holds of budgets and limits, ``marks`` headers that its answer gets.
-    ``kept`` and ``events`` go on record with its row. ``share`` is the part of it that goes out now, with ``body``,
+    ``kept``, ``charged`` and ``events`` go on record with its row; ``learned``: quota, health and owners have heard
+    what it has shown. ``share`` is the part of it that goes out now, with ``body``,
     where it goes out in parts.
     """
 
@@ -124,6 +125,7 @@ class Ticket:
         "asked",
         "body",
         "call_id",
+        "charged",
         "client",
         "denied",
         "door",
@@ -133,6 +135,7 @@ class Ticket:
         "hold_back",
         "kept",
         "key",
+        "learned",
         "made",
         "marks",
         "match",
@@ -179,6 +182,8 @@ class Ticket:
         self.entry: Entry | None = None
         self.marks: Headers = []
         self.kept: tuple[Kept, ...] = ()
+        self.charged: tuple[Charged, ...] = ()
+        self.learned = False
         self.events: tuple[Event, ...] = ()
         self.body: Body = EMPTY
         self.share: Share | None = None
