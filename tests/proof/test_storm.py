@@ -9,12 +9,14 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from google import genai
@@ -203,6 +205,9 @@ def test_javascript_asks_once(
 
 def test_the_gemini_cli_asks_once(gateway: Gateway, tmp_path: Path) -> None:
     """Google's own program, where the machine has it (npm install -g @google/gemini-cli)."""
+    gemini = shutil.which("gemini")
+    if gemini is None:
+        pytest.skip("gemini is not installed")
     settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "telemetry": {"enabled": False}}
     (tmp_path / ".gemini").mkdir()
     (tmp_path / ".gemini" / "settings.json").write_text(json.dumps(settings))
@@ -214,7 +219,7 @@ def test_the_gemini_cli_asks_once(gateway: Gateway, tmp_path: Path) -> None:
         "GEMINI_CLI_TRUST_WORKSPACE": "true",
     }
     done = subprocess.run(
-        [program("gemini"), "-p", "Say a word about rivers.", "--model", "gemini-2.5-flash"],
+        [gemini, "-p", "Say a word about rivers.", "--model", "gemini-2.5-flash"],
         cwd=tmp_path,
         env={**os.environ, **own},
         stdin=subprocess.DEVNULL,
@@ -236,3 +241,14 @@ def test_pythons_own_upload_needs_nothing_but_the_key(gateway: Gateway, tmp_path
     with google(gateway, "free") as client:
         made = client.files.upload(file=str(file))
         assert client.files.get(name=str(made.name)).name == made.name
+
+
+@pytest.mark.xfail(reason="decisions are neither read nor priced: their rows say 0", strict=True)
+def test_a_spent_budget_holds_decisions_too(gateway: Gateway, upstream: Simulator) -> None:
+    heard = upstream.state()["requests"]
+    body = {"model": TEXT, "input": "A fine day.", "questions": {"mood": {"type": "noul"}}}
+    answer = httpx.post(
+        f"{gateway.url}/v1beta/decisions", json=body, headers={"x-goog-api-key": token("spent")}
+    )
+    assert answer.status_code == 402
+    assert upstream.state()["requests"] == heard
