@@ -12,6 +12,7 @@ import pytest
 from tests.gateway.launch import Gateway, until
 from tests.proof import braked, stage
 from tests.proof.braked import INPUT, MODEL, Call, all_at_once, budget, code, cost, key, named, put
+from tests.proof.caller import Answer
 from tests.simulator.launch import Simulator
 
 OUTPUT, FIT, MANY = 50, 5, 12
@@ -98,7 +99,7 @@ MIDNIGHT = stage.START + 1_800.0
 """Midnight in Kolkata, half an hour after the start."""
 
 
-def one(gateway: Gateway, name: str, *headers: tuple[str, str]) -> braked.Answer:
+def one(gateway: Gateway, name: str, *headers: tuple[str, str]) -> Answer:
     """One call."""
     return all_at_once(gateway, [Call(name, OUTPUT, headers=headers)])[0]
 

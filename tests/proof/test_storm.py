@@ -1,7 +1,7 @@
 """No storm: what a spent budget refuses is asked for once, by each way into the official SDKs as they come.
 
 Counted by the gateway's own rows. ``tests/sdk/openai/test_keys.py`` has the plain ways; here are the streams, the
-asynchronous clients and the JavaScript SDKs' other ways. A 429 of a key, which heals, is the other side: told when.
+asynchronous clients and the JavaScript SDKs' other ways.
 """
 
 from __future__ import annotations
