@@ -27,6 +27,8 @@ def changing(settings: Settings) -> Iterator[Connection]:
 
     Raises CommandFault for what SQLite reports, also inside the block, and FolderError.
     """
+    # What is made here is for this user alone.
+    usual = os.umask(0o077)
     try:
         _make(settings)
         with contextlib.closing(visitor(settings.database)) as conn:
@@ -37,6 +39,8 @@ def changing(settings: Settings) -> Iterator[Connection]:
         raise CommandFault(
             f"{settings.database} cannot be written: {error}. `gemgate doctor` looks at it closer."
         ) from None
+    finally:
+        os.umask(usual)
 
 
 def written(conn: Connection, work: Callable[[Connection], Result]) -> Result:
@@ -53,8 +57,6 @@ def written(conn: Connection, work: Callable[[Connection], Result]) -> Result:
 
 def _make(settings: Settings) -> None:
     """See that the file exists and has the schema of this gemgate."""
-    # What is made from here on is for this user alone.
-    os.umask(0o077)
     if not version.needs(settings.database):
         return
     prepare(settings.data)
