@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from gemgate.core.health import DENIALS, FIRST, LONGEST, LONGEST_PROBE, Change, Health, Standing
+from gemgate.core.health import DENIALS, FIRST, LONGEST, LONGEST_PROBE, Change, Health, Standing, State
 from gemgate.core.lanes import MOST_FAILURES, SHORTEST
 from gemgate.core.pursuit import End, Met, Move, Race, Terms, Told, Try, Wait, pursue
 from gemgate.core.routing import Plan, Target
@@ -360,6 +360,50 @@ def test_what_opens_no_breaker_of_a_target(verdict: Verdict) -> None:
     assert fails(health, verdict) == ()
     assert health.open_at(A, T0) == (T0, "")
     assert health.barring(A, T0) is None
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        broken("model_unknown", Kind.REFUSED, 404),
+        broken("model_closed", Kind.REFUSED, 404),
+        BUSY,
+        EMPTY,
+        broken("internal", Kind.BUSY, 500),
+    ],
+    ids=lambda verdict: verdict.reason,
+)
+def test_what_a_call_without_a_model_met_bars_nobody(verdict: Verdict) -> None:
+    health = Health(known=lambda _model: False)
+    nameless = Target("", "one")
+    for number in range(DENIALS + 1):
+        assert fails(health, verdict, T0 + number, nameless) == ()
+    assert health.open_at(nameless, T0 + 9) == (T0 + 9, "")
+    assert health.barring(nameless, T0 + 9) is None
+    assert health.states(T0 + 9) == []
+    fails(health, verdict, T0, Target("nope", "one"))
+    assert health.open_at(nameless, T0 + 9) == health.open_at(A, T0 + 9) == (T0 + 9, "")
+
+
+def test_a_call_without_a_model_waits_for_the_way_and_for_its_project() -> None:
+    health = Health()
+    nameless = Target("", "one")
+    fails(health, CONNECT, target=nameless)
+    assert health.open_at(nameless, T0)[1] == "breaker"
+    health = Health()
+    fails(health, broken("project_suspended", Kind.REFUSED, 403), target=A)
+    assert health.open_at(nameless, T0)[1] == "closed"
+    assert health.open_at(Target("", "two"), T0) == (T0, "")
+
+
+def test_a_breaker_of_no_model_that_an_earlier_version_kept_is_forgotten() -> None:
+    health = Health()
+    kept = [
+        State(T0, scope, name, "open", "model_unknown", until=T0 + S)
+        for scope, name in (("model", ""), ("target", "@one"), ("model", "pro"))
+    ]
+    health.restore(kept, T0)
+    assert [state.name for state in health.states(T0)] == ["pro"]
 
 
 def test_only_a_model_that_nobody_knows_is_shut_by_a_404() -> None:

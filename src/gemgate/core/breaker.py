@@ -93,7 +93,12 @@ def name_of(scope: str, target: Target) -> str:
 
 
 def keys_of(target: Target) -> tuple[Key, ...]:
-    """The breakers that bar a target, from the widest to its own."""
+    """The breakers that bar a target, from the widest to its own.
+
+    Calls that name no model have nothing in common but their project: what one of them met bars no other.
+    """
+    if not target.model:
+        return WAY, ("project", target.project)
     return (
         WAY,
         ("project", target.project),

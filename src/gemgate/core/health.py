@@ -23,7 +23,9 @@ Laws:
 - a probe's place comes back when its try ends, or when it has been out for much longer than the failure took: a
   slow answer is no failure, and a lost probe must not shut a target for ever;
 - what Google says for good (a bad key, a suspended project, a closed model) is shut for a minute, then up to an hour;
-- refused requests count as answers; 429s that name a window count neither way.
+- refused requests count as answers; 429s that name a window count neither way;
+- calls that name no model (files, lists, things made by their ids) have no breaker of a model or a target: what one
+  of them met says nothing of the next.
 
 No clock: times are UTC microseconds and come in; so does chance, a number from 0 to 1.
 """
@@ -74,6 +76,7 @@ DENIALS = 3
 """So many denials in a row, without an answer between, shut a key: one may be the caller's own fault."""
 _FORGOTTEN = 10 * _MINUTE
 _MOST = 2048  # names come from callers, too
+_BY_MODEL = frozenset({"model", "target"})
 
 
 class Standing(msgspec.Struct, frozen=True, gc=False):
@@ -180,7 +183,9 @@ class Health:
         if verdict.kind is Kind.CANCELLED or verdict.reason in SILENT:
             return ()
         of = scope(verdict)
-        if verdict.reason == "model_unknown" and self._is_known(target.model):
+        if of in _BY_MODEL and (
+            not target.model or (verdict.reason == "model_unknown" and self._is_known(target.model))
+        ):
             of = ""
         changes: tuple[Change, ...] = ()
         if verdict.kind is Kind.REFUSED and not of and rule(verdict).action is Action.ANSWER:
@@ -256,7 +261,8 @@ class Health:
     def restore(self, states: Iterable[State], now: int) -> None:
         """Take over what an earlier process knew. A probe that was out then is none of ours."""
         for state in states:
-            if state.state != "closed" and state.opened_at <= now:
+            nameless = state.scope in _BY_MODEL and not state.name.partition("@")[0]
+            if state.state != "closed" and state.opened_at <= now and not nameless:
                 breaker = Breaker(state.opened_at, state.until, state.failures)
                 breaker.reason, breaker.message = state.reason, state.message
                 self._breakers[state.scope, state.name] = breaker
