@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
 from gemgate.core.errors import Refused
+from gemgate.dialects.gemini import methods, request
 from gemgate.dialects.openai import embeddings
 from gemgate.dialects.openai.doors import Door
 from gemgate.dialects.openai.pivot import Pivot, Read, Rendering
@@ -187,3 +188,15 @@ def test_floats_keep_googles_digits_on_one_line() -> None:
 def test_texts_keep_their_order_and_every_character(texts: list[str]) -> None:
     body = json.loads(asked(input=texts).pivot({}).body)
     assert [one["content"]["parts"][0]["text"] for one in body["requests"]] == texts
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=20), st.none() | st.integers(1, 3072))
+def test_the_record_estimates_what_the_client_is_told(texts: list[str], dimensions: int | None) -> None:
+    pivot = asked(input=texts, dimensions=dimensions).pivot({})
+    match = methods.match(pivot.verb, pivot.path)
+    assert match is not None
+    seen = request.read(match, {}, pivot.body, {}).input_estimate
+    assert seen == sum(-(-len(text.encode()) // 4) for text in texts)
+    if len(texts) <= 100:
+        told = json.loads(back(pivot).whole(answer(0, len(texts))))
+        assert told["usage"]["prompt_tokens"] == seen

@@ -103,16 +103,28 @@ class Generate(msgspec.Struct, gc=False):
     generate_content_request: Generate | None = None
 
 
+class Text(Part, gc=False):
+    """One part of what is embedded, which is counted by its text."""
+
+    text: str = ""
+
+
+class Texts(Content, gc=False):
+    """What is embedded."""
+
+    parts: tuple[Text, ...] = ()
+
+
 class One(msgspec.Struct, gc=False):
     """One text of a batch of embeddings."""
 
-    content: Content | None = None
+    content: Texts | None = None
 
 
 class Embed(msgspec.Struct, gc=False):
     """embedContent and batchEmbedContents."""
 
-    content: Content | None = None
+    content: Texts | None = None
     requests: tuple[One, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Batches of embeddings that are larger than Google takes, as several that it does take.
+"""Batches of embeddings that are larger than Google takes, as several that it does take, and what texts weigh.
 
 Google refuses a ``batchEmbedContents`` of more than 100 requests.
 """
@@ -9,6 +9,14 @@ import msgspec
 
 MOST = 100
 """Requests that one ``batchEmbedContents`` may have."""
+_BYTES_PER_TOKEN = 4
+
+
+def tokens(text: str) -> int:
+    """The estimate of a text's tokens where Google tells no count, as gemini-embedding-001 does: one for each four
+    bytes, rounded up. The JSON around the text is not counted: it can be many times as long.
+    """
+    return -(-len(text.encode()) // _BYTES_PER_TOKEN)
 
 
 class _Batch(msgspec.Struct):

@@ -15,7 +15,7 @@ import msgspec
 from gemgate.core.call import Shape, Streaming
 from gemgate.core.errors import Refused
 from gemgate.dialects import nulls
-from gemgate.dialects.gemini import bodies, media, signatures
+from gemgate.dialects.gemini import bodies, media, portions, signatures
 from gemgate.dialects.gemini.methods import Match, Reading
 
 
@@ -223,16 +223,14 @@ def _penalised(config: bodies.Config | bodies.Settings | bodies.Chat) -> bool:
 def _read_embed(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
     seen = bodies.embed.decode(body)
     weigh = media.Weigh()
-    for one in seen.requests:
-        if one.content is not None:
-            weigh.add((one.content,))
-    if seen.content is not None:
-        weigh.add((seen.content,))
+    contents = tuple(one.content for one in (*seen.requests, seen) if one.content is not None)
+    weigh.add(contents)
+    texts = (part.text for content in contents for part in content.parts)
     return Asked(
         model=match.model,
         shape=Shape(turns=max(1, len(seen.requests)), media=weigh.count),
         refers=weigh.files,
-        input_estimate=(len(body) - weigh.bulk) // _BYTES_PER_TOKEN + weigh.tokens,
+        input_estimate=sum(map(portions.tokens, texts)) + weigh.tokens,
         media=weigh.kinds,
     )
 

@@ -7,8 +7,8 @@ Laws:
   of them are answered: nobody gets half of the vectors;
 - as floats, Google's own digits pass, without the white space between them; as base64 (what OpenAI's SDKs ask for)
   they become little-endian float32, as at OpenAI's;
-- tokens are Google's count where the answer has one (gemini-embedding-2), else an estimate of one token for each
-  four bytes, rounded up for each text; of portions each is counted by itself;
+- tokens are Google's count where the answer has one (gemini-embedding-2), else the estimate of
+  ``portions.tokens`` for each text; of portions each is counted by itself;
 - lists of token numbers are refused: they are of OpenAI's tokenizer, and mean nothing to Google's models.
 """
 
@@ -31,7 +31,6 @@ from gemgate.dialects.openai.unary import Plain, Unary, unreadable
 MOST = 2048
 """Texts that OpenAI takes at once."""
 _WHITE = b" \t\r\n"
-_BYTES_PER_TOKEN = 4
 _TOKENS = (
     "token numbers are of OpenAI's tokenizer. "
     "Send the texts themselves (LangChain: check_embedding_ctx_length=False)"
@@ -112,7 +111,7 @@ def read(door: Door, query: Mapping[str, str], body: bytes, unsupported: str) ->
     batch = _Batch(
         [_One(f"models/{model}", _Content((_Part(text),)), asked.dimensions) for text in texts],
     )
-    tokens = [-(-len(text.encode()) // _BYTES_PER_TOKEN) for text in texts]
+    tokens = [portions.tokens(text) for text in texts]
     rendering = partial(Vectors, tokens, asked.encoding_format == "base64")
     pivot = Pivot("POST", model_path(model, "batchEmbedContents"), "", msgspec.json.encode(batch), rendering)
     return Plain(model, pivot, user=asked.user or "", dropped=leftovers.names)
