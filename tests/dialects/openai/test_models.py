@@ -40,3 +40,14 @@ def test_an_answer_that_is_none_is_an_error(action: str, body: bytes) -> None:
     with pytest.raises(Refused) as caught:
         pivot.rendering(b"\0" * 16, "m", 0).whole(body)
     assert (caught.value.status, caught.value.code) == (502, "UNREADABLE_ANSWER")
+
+
+def test_a_key_sees_the_models_that_it_may_use() -> None:
+    rendering: Any = models.read(Door("models", "", "list"), {}, b"", "drop").pivot({}).rendering(b"", "", 0)
+    rendering.routes = ("fast",)
+    google = b'{"models": [{"name": "models/gemini-3.8-flash"}, {"name": "models/gemini-2.5-pro"}]}'
+    shown: list[list[str]] = []
+    for may in (None, lambda name: name == "gemini-2.5-pro", lambda name: False):
+        rendering.may = may
+        shown.append([one["id"] for one in json.loads(rendering.whole(google))["data"]])
+    assert shown == [["fast", "gemini-3.8-flash", "gemini-2.5-pro"], ["fast", "gemini-2.5-pro"], ["fast"]]

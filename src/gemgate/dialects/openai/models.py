@@ -3,13 +3,14 @@
 Laws:
 
 - ids come without ``models/``, so that what is listed can be asked for;
+- a key that may not use every model sees only those that it may use;
 - the names of configured routes stand first in the list, as models owned by ``gemgate``: clients use them so;
 - ``created`` is the day of release where it is known, else 0: Google does not tell.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -60,10 +61,14 @@ def read(door: Door, query: Mapping[str, str], body: bytes, unsupported: str) ->
 
 
 class All(Unary):
-    """The way back of the list of models; ``routes`` are shown first."""
+    """The way back of the list of models; ``routes`` are shown first.
+
+    ``may``, which the gateway sets, tells by its name whether a model of Google's is shown; None shows all.
+    """
 
     def __init__(self, call_id: bytes, model: str, created: int) -> None:
         self.routes = ()
+        self.may: Callable[[str], bool] | None = None
         self._model = model
 
     def whole(self, body: bytes) -> bytes:
@@ -75,7 +80,8 @@ class All(Unary):
         found = {name: Listed(name, 0, ROUTE) for name in self.routes}
         for card in cards:
             name = card.name.removeprefix("models/")
-            found.setdefault(name, _listed(name))
+            if self.may is None or self.may(name):
+                found.setdefault(name, _listed(name))
         return msgspec.json.encode(_List(list(found.values())))
 
 
