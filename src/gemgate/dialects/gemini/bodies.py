@@ -116,15 +116,14 @@ class Texts(Content, gc=False):
 
 
 class One(msgspec.Struct, gc=False):
-    """One text of a batch of embeddings."""
+    """One text that is embedded, alone or in a batch."""
 
     content: Texts | None = None
 
 
-class Embed(msgspec.Struct, gc=False):
+class Embed(One, gc=False):
     """embedContent and batchEmbedContents."""
 
-    content: Texts | None = None
     requests: tuple[One, ...] = ()
 
 
