@@ -16,10 +16,13 @@ from hypothesis import strategies as st
 
 from gemgate.config import load
 from gemgate.config.book import load_book
+from gemgate.core.access import Key, Keys
 from gemgate.core.call import Outcome, Record
 from gemgate.core.errors import Refused
 from gemgate.core.routing import Target
-from gemgate.dialects.gemini import methods, tenancy
+from gemgate.dialects.gemini import methods
+from gemgate.dialects.gemini.tenancy import ANYBODY, Tenant
+from gemgate.gateway import access
 from gemgate.gateway.affinity import Affinity
 from gemgate.gateway.exchange import Exchange, Message
 from gemgate.gateway.snapshot import Snapshot
@@ -36,6 +39,16 @@ PROJECTS = "".join(
     f'[[project]]\nname = "{name}"\nkeys = ["AIzaMemory{name:0>29}"]\n' for name in ("one", "two")
 )
 NOT_FOUND = "THING_NOT_FOUND"
+
+
+def only(number: int) -> Tenant:
+    """A key that shares with none."""
+    return Tenant(f"key:{number}", frozenset((f"key:{number}",)))
+
+
+ANN, BOB = only(1), only(2)
+BOTH = Tenant(BOB.name, frozenset((ANN.name, BOB.name)))  # Bob's, while the two share
+ROOT = Tenant("key:9")
 
 
 class Store:
@@ -91,7 +104,7 @@ class World:
         """Another process: nothing is left in memory."""
         self.affinity = Affinity(cast(Database, self.store), SECRET)
 
-    def ticket(self, tenant: str, verb: str, path: str) -> Ticket:
+    def ticket(self, tenant: Tenant, verb: str, path: str) -> Ticket:
         """A call without a body."""
         scope = {"method": verb, "path": path, "scheme": "http", "headers": [], "query_string": b""}
         exchange = Exchange(scope, _never, _nowhere)
@@ -127,7 +140,7 @@ class World:
         self.affinity.read(ticket, trial, [], json.dumps(answer).encode(), self.now)
         self.settle(ticket)
 
-    async def make(self, tenant: str, name: str, project: str) -> bool:
+    async def make(self, tenant: Tenant, name: str, project: str) -> bool:
         """A file of that name is uploaded; False where Google has one already."""
         if (project, name) in self.things:
             return False
@@ -135,7 +148,7 @@ class World:
         self.answered(self.ticket(tenant, "POST", "/upload/v1beta/files"), project, {"file": {"name": name}})
         return True
 
-    async def pinned(self, tenant: str, verb: str, name: str) -> str | None:
+    async def pinned(self, tenant: Tenant, verb: str, name: str) -> str | None:
         """The project to which a call that names it is led, empty for any, None where it does not exist."""
         ticket = self.ticket(tenant, verb, f"/v1beta/{name}")
         try:
@@ -153,7 +166,7 @@ class World:
                 break
         return pin.project
 
-    async def listed(self, tenant: str, project: str) -> set[str]:
+    async def listed(self, tenant: Tenant, project: str) -> set[str]:
         """The names that a tenant is shown of a project's list."""
         names = sorted(name for place, name in self.things if place == project)
         ticket = self.ticket(tenant, "GET", "/v1beta/files")
@@ -162,58 +175,95 @@ class World:
         return {
             name
             for name in names
-            if tenancy.sees(tenant, homes[name].tenant)
-            and (homes[name].project == project or not tenancy.bound(tenant))
+            if tenant.sees(homes[name].tenant) and (homes[name].project == project or not tenant.bound)
         }
 
 
+class Rules:
+    """The keys in force, of which 9 has the right ``shared``, and whether those of one owner share."""
+
+    def __init__(self) -> None:
+        self.owners = {1: "ann", 2: "ann", 3: "", 9: "ann"}
+        self.share = False
+
+    def tenant(self, number: int) -> Tenant:
+        """For whom a call of this key acts, as the gateway finds it."""
+        rights = {9: frozenset({"shared"})}
+        keys = Keys(
+            [
+                Key(id=one, name=f"k{one}", owner=owner, rights=rights.get(one, frozenset()))
+                for one, owner in self.owners.items()
+            ],
+            [],
+        )
+        key = keys.key(number)
+        assert key is not None
+        return access.tenant_of(key, keys, shared=self.share)
+
+    def sees(self, number: int, other: int) -> bool:
+        """Whether this key should see what the other has made."""
+        mine, theirs = self.owners[number], self.owners[other]
+        return number == other or (self.share and mine == theirs != "")
+
+
 class Step(NamedTuple):
-    """Something that somebody does."""
+    """Something that somebody does, or that is done to the rules."""
 
     what: str
-    tenant: str
+    key: int
     name: str
     project: str
+    owner: str
 
 
 STEPS = st.builds(
     Step,
-    st.sampled_from(["make", "get", "get", "list", "delete", "restart"]),
-    st.sampled_from(["key:1", "key:2", "*"]),
+    st.sampled_from(["make", "make", "get", "get", "list", "delete", "restart", "share", "owner"]),
+    st.sampled_from([1, 2, 3, 9]),
     st.sampled_from(["files/a", "files/b"]),
     st.sampled_from(["one", "two"]),
+    st.sampled_from(["ann", "bob", ""]),
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(STEPS, min_size=3, max_size=25))
-def test_whatever_happens_a_tenant_has_what_it_made_last(steps: list[Step]) -> None:
-    """Names are the client's choice, so two tenants may use one; whoever made it last under it has it."""
+def test_whatever_happens_a_key_has_what_it_made_last(steps: list[Step]) -> None:
+    """Names are the client's choice, so two keys may use one; whoever made it last under it has it, and whoever
+    shares with that key by the owners and the setting of this moment sees it."""
 
     async def play(world: World) -> None:
-        owners: dict[str, tuple[str, str]] = {}
-        for what, tenant, name, project in steps:
-            has = owners.get(name) == (tenancy.maker(tenant), project)
+        rules = Rules()
+        makers: dict[str, tuple[int, str]] = {}
+        for what, key, name, project, owner in steps:
+            tenant = rules.tenant(key)
+            assert tenant.bound is (key != 9)
             if what == "restart":
                 world.restart()
+            elif what == "share":
+                rules.share = not rules.share
+            elif what == "owner":
+                rules.owners[key] = owner
             elif what == "make":
                 if await world.make(tenant, name, project):
-                    owners[name] = (tenancy.maker(tenant), project)
+                    makers[name] = (key, project)
             elif what == "list":
                 shown = await world.listed(tenant, project)
-                if tenancy.bound(tenant):
-                    assert shown == {key for key, owner in owners.items() if owner == (tenant, project)}
+                if tenant.bound:
+                    assert shown == {
+                        one
+                        for one, (maker, place) in makers.items()
+                        if place == project and rules.sees(key, maker)
+                    }
                 else:
-                    assert shown == {key for place, key in world.things if place == project}
+                    assert shown == {one for place, one in world.things if place == project}
             else:
-                verb = "GET" if what == "get" else "DELETE"
-                led = await world.pinned(tenant, verb, name)
-                if tenancy.bound(tenant):
-                    mine = owners.get(name, ("", ""))[0] == tenant
-                    assert (led is not None) is mine
-                    assert led == (owners[name][1] if mine else None)
-                if verb == "DELETE" and led is not None and (led or not has):
-                    owners.pop(name, None)
+                led = await world.pinned(tenant, "GET" if what == "get" else "DELETE", name)
+                if tenant.bound:
+                    seen = name in makers and rules.sees(key, makers[name][0])
+                    assert led == (makers[name][1] if seen else None)
+                if what == "delete" and led is not None:
+                    makers.pop(name, None)
 
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder))
@@ -233,12 +283,12 @@ def world(tmp_path: Path) -> Any:
 
 def test_a_store_that_cannot_be_asked_shows_nobody_anything(world: World) -> None:
     async def play() -> None:
-        await world.make("key:1", "files/a", "one")
+        await world.make(ANN, "files/a", "one")
         world.store.down = True
-        assert await world.pinned("key:1", "GET", "files/a") == "one"
-        assert await world.pinned("key:2", "GET", "files/a") is None
+        assert await world.pinned(ANN, "GET", "files/a") == "one"
+        assert await world.pinned(BOB, "GET", "files/a") is None
         world.restart()
-        for tenant in ("key:1", "key:2"):
+        for tenant in (ANN, BOB):
             with pytest.raises(Refused) as refused:
                 await world.affinity.pins(world.ticket(tenant, "GET", "/v1beta/files/a"), world.now)
             assert refused.value.status == 503
@@ -250,17 +300,17 @@ def test_a_store_that_cannot_be_asked_shows_nobody_anything(world: World) -> Non
 
 def test_what_was_made_and_read_without_keys_stays_nobodys(world: World) -> None:
     async def play() -> None:
-        await world.make("", "files/a", "one")
-        await world.listed("", "one")
-        assert await world.pinned("", "GET", "files/a") == "one"
-        assert await world.pinned("key:1", "GET", "files/a") is None
-        assert await world.listed("key:1", "one") == set()
+        await world.make(ANYBODY, "files/a", "one")
+        await world.listed(ANYBODY, "one")
+        assert await world.pinned(ANYBODY, "GET", "files/a") == "one"
+        assert await world.pinned(ANN, "GET", "files/a") is None
+        assert await world.listed(ANN, "one") == set()
         # Memory of a time without keys does not hide whose a thing is.
-        await world.make("key:1", "files/b", "two")
+        await world.make(ANN, "files/b", "two")
         world.restart()
-        await world.listed("", "two")
-        assert await world.pinned("key:1", "GET", "files/b") == "two"
-        assert await world.pinned("key:2", "GET", "files/b") is None
+        await world.listed(ANYBODY, "two")
+        assert await world.pinned(ANN, "GET", "files/b") == "two"
+        assert await world.pinned(BOB, "GET", "files/b") is None
 
     asyncio.run(play())
 
@@ -269,39 +319,39 @@ def test_what_a_thing_brings_forth_belongs_to_whom_it_belongs(world: World) -> N
     batch = {"name": "batches/b", "done": True, "response": {"responsesFile": "files/out"}}
 
     async def play() -> None:
-        made_by = world.ticket("key:1", "POST", "/v1beta/models/m:batchGenerateContent")
+        made_by = world.ticket(ANN, "POST", "/v1beta/models/m:batchGenerateContent")
         world.answered(made_by, "one", {"name": "batches/b"})
-        assert await world.pinned("key:1", "GET", "files/out") is None
-        # Who sees everything may read it, which makes nothing hers.
-        for reader in ("*", "key:1"):
+        assert await world.pinned(ANN, "GET", "files/out") is None
+        # Who sees it too may read it, which makes nothing hers.
+        for reader in (ROOT, BOTH, ANN):
             seen = world.ticket(reader, "GET", "/v1beta/batches/b")
             await world.affinity.pins(seen, world.now)
             world.answered(seen, "one", batch)
-        assert await world.pinned("key:1", "GET", "files/out") == "one"
-        assert await world.pinned("key:2", "GET", "files/out") is None
+        assert await world.pinned(ANN, "GET", "files/out") == "one"
+        assert await world.pinned(BOB, "GET", "files/out") is None
         world.restart()
-        assert await world.pinned("key:1", "GET", "files/out") == "one"
-        assert await world.pinned("key:2", "GET", "files/out") is None
+        assert await world.pinned(ANN, "GET", "files/out") == "one"
+        assert await world.pinned(BOB, "GET", "files/out") is None
 
     asyncio.run(play())
 
 
 def test_who_sees_everything_may_have_things_of_its_own(world: World) -> None:
     async def play() -> None:
-        await world.make("*key:9", "files/a", "one")
-        assert await world.pinned("key:9", "GET", "files/a") == "one"
-        assert await world.pinned("key:1", "GET", "files/a") is None
+        await world.make(ROOT, "files/a", "one")
+        assert await world.pinned(only(9), "GET", "files/a") == "one"
+        assert await world.pinned(ANN, "GET", "files/a") is None
 
     asyncio.run(play())
 
 
 def test_a_thing_that_was_deleted_is_forgotten(world: World) -> None:
     async def play() -> None:
-        await world.make("key:1", "files/a", "one")
-        assert await world.pinned("key:1", "DELETE", "files/a") == "one"
-        assert await world.pinned("key:1", "GET", "files/a") is None
+        await world.make(ANN, "files/a", "one")
+        assert await world.pinned(ANN, "DELETE", "files/a") == "one"
+        assert await world.pinned(ANN, "GET", "files/a") is None
         world.restart()
-        assert await world.pinned("key:1", "GET", "files/a") is None
+        assert await world.pinned(ANN, "GET", "files/a") is None
         affinity.sweep(world.conn, world.now + 1)
         assert world.conn.execute("SELECT count(*) FROM affinities").fetchone() == (0,)
 

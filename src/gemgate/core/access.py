@@ -75,6 +75,11 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     stopped_at: int = 0
     stopped_why: str = ""
 
+    @property
+    def tenant(self) -> str:
+        """The name to which belongs what the key makes. It stays, whoever the key's owner is."""
+        return f"key:{self.id}"
+
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """One secret of a key: its ``digest``, the key's number, and until when it is good (UTC µs, 0 for good)."""
@@ -117,11 +122,15 @@ def needed(method: str) -> str:
 class Keys:
     """All keys and tokens at one moment, to be swapped whole when the store has others."""
 
-    __slots__ = ("_keys", "_tokens")
+    __slots__ = ("_families", "_keys", "_tokens")
 
     def __init__(self, keys: Iterable[Key], tokens: Iterable[Token]) -> None:
         self._keys = {key.id: key for key in keys}
         self._tokens = {token.digest: token for token in tokens if token.key in self._keys}
+        families: dict[str, list[str]] = {}
+        for key in self._keys.values():
+            families.setdefault(key.owner, []).append(key.tenant)
+        self._families = {owner: frozenset(names) for owner, names in families.items() if owner}
 
     @property
     def any(self) -> bool:
@@ -136,6 +145,11 @@ class Keys:
     def key(self, number: int) -> Key | None:
         """The key of a number, or None."""
         return self._keys.get(number)
+
+    def family(self, key: Key) -> frozenset[str]:
+        """The tenants of all keys that have this key's owner now, disabled and expired ones too: what these made is
+        still their owner's. A key without an owner is alone."""
+        return self._families.get(key.owner) or frozenset((key.tenant,))
 
     def find(self, token: str, now: int) -> Key:
         """The key that a token belongs to, if it may be used now (UTC µs).

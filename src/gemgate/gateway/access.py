@@ -25,6 +25,7 @@ from gemgate.core.budget import Budget
 from gemgate.core.call import Charged
 from gemgate.core.errors import Refused
 from gemgate.core.routing import Plan
+from gemgate.dialects.gemini.tenancy import Tenant
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.exchange import Exchange
 from gemgate.gateway.ticket import Ticket
@@ -37,7 +38,6 @@ log = logging.getLogger("gemgate.gateway")
 PERIOD = 0.5  # seconds of real time between two looks for changes
 MINUTE = 61 * 1_000_000  # µs
 PAST = 14 * 86_400 * 1_000_000  # µs of spending by which a key's usual rate is known
-EVERYTHING = "*"
 
 
 class Kept(NamedTuple):
@@ -64,7 +64,7 @@ def enter(ticket: Ticket, desk: Desk) -> None:
     key = desk.keys.find(token, desk.clock.now())
     desk.keys.admit(key, ticket.exchange.client)
     ticket.key = key
-    ticket.tenant = tenant_of(key, shared=snapshot.settings.access.share == "owner")
+    ticket.tenant = tenant_of(key, desk.keys, shared=snapshot.settings.access.share == "owner")
     ticket.tags = key.tags
 
 
@@ -126,10 +126,13 @@ def token_of(exchange: Exchange, *, passthrough: bool) -> str:
     return token if token or passthrough else client_credential(exchange)
 
 
-def tenant_of(key: Key, *, shared: bool) -> str:
-    """Whose things the key sees: its own, its owner's where keys share, or everybody's."""
-    own = f"owner:{key.owner}" if shared and key.owner else f"key:{key.id}"
-    return EVERYTHING + own if "shared" in key.rights else own
+def tenant_of(key: Key, keys: Keys, *, shared: bool) -> Tenant:
+    """For whom the key's call acts: it sees the key's own things, those of all keys of its owner where they share,
+    or everything. What it makes is the key's in any case."""
+    own = key.tenant
+    if "shared" in key.rights:
+        return Tenant(own)
+    return Tenant(own, keys.family(key) if shared else frozenset((own,)))
 
 
 async def follow(desk: Desk) -> None:

@@ -67,7 +67,7 @@ class Affinity:
         Raises Refused while the store cannot be asked and it matters, and 404 THING_NOT_FOUND for a thing that does
         not exist for the call's tenant.
         """
-        bound = tenancy.bound(ticket.tenant)
+        bound = ticket.tenant.bound
         named = await tenants.named(ticket) if bound else tenants.NOTHING
         names = self._names(ticket, named) if bound else self._names(ticket)
         asked_for = [*names, *named.maybe]
@@ -94,7 +94,7 @@ class Affinity:
         # Read before anything is remembered: that may make others be forgotten.
         homes = {name: self._known.get(name, NOWHERE) for name in names}
         unknown = [name for name in names if self._stale(name, now)]
-        if ticket is None or tenancy.bound(ticket.tenant):
+        if ticket is None or ticket.tenant.bound:
             # Memory may come from a time without keys, when nobody asked whose a thing is.
             unknown += [name for name, home in homes.items() if _is_nobodys(name, home)]
         if not unknown:
@@ -189,7 +189,7 @@ class Affinity:
     ) -> None:
         """This try's answer has shown that these things are its project's; ``creates``: it has made them."""
         project = trial.target.project
-        tenant = tenancy.maker(ticket.tenant) if creates else ""
+        tenant = ticket.tenant.name if creates else ""
         for name in names:
             model = trial.target.model if name.startswith(_STRICT) else ""
             known = self._known.get(name, NOWHERE)
@@ -246,9 +246,7 @@ def _is_nobodys(name: str, home: Home) -> bool:
 
 def _may_guess(ticket: Ticket, unknown: list[str]) -> bool:
     """Whether a call may go on without knowing whose these are."""
-    return all(map(_is_soft, unknown)) or (
-        len(ticket.snapshot.names) <= 1 and not tenancy.bound(ticket.tenant)
-    )
+    return all(map(_is_soft, unknown)) or (len(ticket.snapshot.names) <= 1 and not ticket.tenant.bound)
 
 
 def _requested(name: str) -> str:

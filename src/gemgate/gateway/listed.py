@@ -20,7 +20,7 @@ import msgspec
 from gemgate.core.errors import Refused
 from gemgate.core.pursuit import Terms
 from gemgate.core.routing import Plan, Target
-from gemgate.dialects.gemini import listing, made, tenancy
+from gemgate.dialects.gemini import listing, made
 from gemgate.dialects.gemini.listing import Cursor
 from gemgate.gateway import judging
 from gemgate.gateway.desk import Desk
@@ -39,7 +39,7 @@ def applies(plan: Plan, ticket: Ticket) -> bool:
     match = ticket.match
     if match is None or not listing.of(match):
         return False
-    return len(plan.targets) > 1 or tenancy.bound(ticket.tenant)
+    return len(plan.targets) > 1 or ticket.tenant.bound
 
 
 async def listed(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer:
@@ -51,7 +51,7 @@ async def listed(plan: Plan, terms: Terms, ticket: Ticket, desk: Desk) -> Answer
     ticket.whole = True
     reading = _Reading(plan, terms, ticket, desk)
     try:
-        if tenancy.bound(ticket.tenant):
+        if ticket.tenant.bound:
             return await _own(reading, begin, asked, size)
         return await _merged(reading, begin, asked, size)
     finally:
@@ -142,7 +142,7 @@ class _Reading:
         spent = (self._desk.clock.now() - self._began) / 1_000_000
         terms = msgspec.structs.replace(self._terms, patience=max(0.0, self._terms.patience - spent))
         answer = await pursue(_only(self._plan, target), terms, self._ticket, self._desk)
-        bound = tenancy.bound(self._ticket.tenant)
+        bound = self._ticket.tenant.bound
         if not answer.verdict.ok:
             return answer
         if answer.reply is not None:
@@ -176,7 +176,7 @@ class _Reading:
             for place, (name, item) in enumerate(zip(names, self._seen, strict=True))
             if name
             and (
-                (homes[name].project == project and tenancy.sees(tenant, homes[name].tenant))
+                (homes[name].project == project and tenant.sees(homes[name].tenant))
                 or made.is_provided(name, item)
             )
         ]

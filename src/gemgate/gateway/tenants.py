@@ -75,7 +75,7 @@ def check(ticket: Ticket, owners: Mapping[str, str]) -> None:
     Raises Refused 404 THING_NOT_FOUND.
     """
     for name, owner in owners.items():
-        if not tenancy.sees(ticket.tenant, owner):
+        if not ticket.tenant.sees(owner):
             kind, mark, _ = name.partition(":")
             raise _missing(_KINDS.get(kind, "it") if mark else name[:_MOST_NAME])
 

@@ -18,6 +18,7 @@ from gemgate.core.spending import Share
 from gemgate.core.verdict import Kind, Scope, Verdict
 from gemgate.dialects.gemini.methods import Match
 from gemgate.dialects.gemini.request import Asked
+from gemgate.dialects.gemini.tenancy import ANYBODY, Tenant
 from gemgate.gateway.body import EMPTY, Body
 from gemgate.gateway.doors import GOOGLE, Door
 from gemgate.gateway.entry import Entry
@@ -114,7 +115,7 @@ class Ticket:
     are read whole, however large. ``route_bucket`` is where its route counts calls, for a
     route with limits of its own.
 
-    ``key`` is the virtual key it came with, ``tenant`` whose things it sees (empty: no keys are in force),
+    ``key`` is the virtual key it came with, ``tenant`` for whom it acts (false: no keys are in force),
     ``entry`` what it was let in with and holds of budgets and limits, ``marks`` headers that its answer gets.
     ``kept``, ``charged`` and ``events`` go on record with its row; ``learned``: quota, health and owners have heard
     what it has shown. ``share`` is the part of it that goes out now, with ``body``,
@@ -176,7 +177,7 @@ class Ticket:
         self.client = ""
         self.door: Door = GOOGLE
         self.key: Key | None = None
-        self.tenant = ""
+        self.tenant: Tenant = ANYBODY
         self.tags: tuple[str, ...] = ()
         self.user = ""
         self.entry: Entry | None = None

@@ -1,16 +1,14 @@
 """Whose things a call may touch: every method of the inventory, sorted by what it does to the things of tenants.
 
-A tenant is whoever shares one space of things: a virtual key, or all keys of one owner. It goes by a name:
-
-- ``""``: no keys are in force, and nothing is kept apart;
-- ``key:7`` or ``owner:ann``: sees, lists and uses what it has made, and nothing else;
-- ``*`` with or without such a name after it: a key with the right ``shared``; sees everything, and what it makes
-  belongs to the name that follows.
+A thing belongs to a name: to the virtual key whose call has made it (``key:7``), or to nobody. Whose things a call
+sees is another matter, settled anew for every call by the keys and settings in force: those of its own key, those of
+all keys of its owner, or everything.
 
 Laws:
 
-- a thing belongs to the tenant whose call has made it; no read and no list ever changes that;
-- what another tenant made, what nobody made (before there were keys, or outside) and what is unknown are alike:
+- a thing belongs to the key whose call has made it, for as long as it is: no read and no list ever changes that, and
+  neither does another owner of the key or another setting of what keys share;
+- what the call may not see, what nobody made (before there were keys, or outside) and what is unknown are alike:
   for this call they do not exist, and nothing is asked of Google;
 - a method that the table does not name is treated like a path outside the inventory: only a right opens it.
 
@@ -21,9 +19,36 @@ from __future__ import annotations
 
 import enum
 
+import msgspec
+
 from gemgate.dialects.gemini.methods import Match
 
-EVERYTHING = "*"
+
+class Tenant(msgspec.Struct, frozen=True):
+    """For whom a call acts.
+
+    ``name`` gets what the call makes; ``spaces`` are the names whose things it sees and uses, None for everything
+    (no keys are in force, or the key has the right ``shared``). It is false where no keys are in force.
+    """
+
+    name: str = ""
+    spaces: frozenset[str] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.name)
+
+    @property
+    def bound(self) -> bool:
+        """Whether things are kept apart for this tenant at all."""
+        return self.spaces is not None
+
+    def sees(self, owner: str) -> bool:
+        """Whether it may see and use what belongs to ``owner`` (empty: to nobody)."""
+        return self.spaces is None or owner in self.spaces
+
+
+ANYBODY = Tenant()
+"""Who calls while no keys are in force."""
 
 
 class Sort(enum.StrEnum):
@@ -132,18 +157,3 @@ def reads(match: Match) -> bool:
 def deletes(match: Match) -> bool:
     """Whether a good answer means that the thing in the path is gone, with all that lives inside of it."""
     return match.method.endswith(".delete") and match.resource.count("/") == 1
-
-
-def bound(tenant: str) -> bool:
-    """Whether things are kept apart for this tenant at all."""
-    return bool(tenant) and not tenant.startswith(EVERYTHING)
-
-
-def maker(tenant: str) -> str:
-    """To whom belongs what this tenant makes; empty for nobody."""
-    return tenant.removeprefix(EVERYTHING)
-
-
-def sees(tenant: str, owner: str) -> bool:
-    """Whether a tenant may see and use what belongs to ``owner`` (empty: to nobody)."""
-    return not bound(tenant) or tenant == owner
