@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemgate.core.estimate import Estimates
+from gemgate.core.estimate import Estimates, Held
+from gemgate.core.usage import Usage
 
 sizes = st.integers(1, 1_000_000)
 
@@ -104,3 +105,36 @@ def test_invented_names_do_not_pile_up() -> None:
     assert len(estimates._ratios) == len(estimates._nano) == 1000
     assert estimates.tokens("invented-2999", 100) == 200
     assert estimates.tokens("invented-0", 100) == 100
+
+
+def test_what_google_holds_has_the_size_that_was_counted_before() -> None:
+    estimates = Estimates()
+    cache, file, before = "cachedContents/c", "files/f", "interactions/i"
+    assert estimates.held(()) == Held()
+    assert estimates.held((cache,)).unknown == "cached"
+    assert estimates.held((cache, file)).unknown == estimates.held((file, cache)).unknown == "plain"
+    estimates.learn_held((cache,), Usage(20_100, 20_000, 5), 100)
+    estimates.learn_held((file,), Usage(5_100, 0, 5), 100)
+    estimates.learn_size(before, 700)
+    assert estimates.held((cache, file, before)) == Held(5_700, 20_000)
+    estimates.learn_held((cache,), Usage(300, 0, 5), 100)  # it was not counted: nothing is learned
+    assert estimates.held((cache,)) == Held(0, 20_000)
+
+
+def test_of_several_things_each_is_at_most_all_of_them() -> None:
+    estimates = Estimates()
+    estimates.learn_held(("files/a", "files/b"), Usage(1_000), 100)
+    assert estimates.held(("files/a",)) == Held(900)
+    estimates.learn_held(("files/a",), Usage(350), 50)
+    estimates.learn_held(("files/a", "files/b"), Usage(1_000), 100)
+    assert estimates.held(("files/a", "files/b")) == Held(300 + 900)
+
+
+def test_the_names_of_things_do_not_pile_up() -> None:
+    estimates = Estimates()
+    for number in range(10_001):
+        estimates.learn_size("files/a" if number % 5_000 == 0 else f"files/{number}", number)
+    assert estimates.held(("files/a",)) == Held(10_000)  # used last, kept longest
+    for number in range(20_000, 30_000):
+        estimates.learn_size(f"files/{number}", 1)
+    assert estimates.held(("files/a",)).unknown == "plain"

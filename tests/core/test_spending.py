@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from gemgate.config.book import load_book
 from gemgate.core import pricing, spending
 from gemgate.core.catalog import Card, Catalog
-from gemgate.core.estimate import Estimates
+from gemgate.core.estimate import Estimates, Held
 from gemgate.core.purse import Estimate
 from gemgate.core.spending import Bounds, Share
 from gemgate.core.usage import Detail, Usage
@@ -137,3 +138,68 @@ def test_the_shares_of_a_call_make_up_the_whole(
         before, taken = before + weight, taken + share.of(least + more)
     if whole:
         assert taken == least + more
+
+
+numbers = st.integers() | st.sampled_from([-1, 0, 1, -(2**63), 2**63, 10**30])
+
+
+@given(
+    numbers | st.none(),
+    numbers,
+    st.tuples(counts, counts).map(sorted) | st.none(),
+    st.integers(-5, 10**6),
+    st.builds(Held, counts, counts, st.sampled_from(["", "plain", "cached"])),
+    st.sampled_from([FLASH, "gemini-3.8-flash", "gemini-2.5-flash-preview-tts", "nobodys"]),
+    st.sampled_from([(), ("audio",)]),
+)
+def test_no_number_in_a_request_makes_room(
+    asked: int | None,
+    candidates: int,
+    known: list[int] | None,
+    seen: int,
+    held: Held,
+    model: str,
+    media: tuple[str, ...],
+) -> None:
+    card = CATALOG.card(model)
+    outputs = spending.output(asked, candidates, (known[0], known[1]) if known else None, card)
+    assert 1 <= outputs[0] <= outputs[1]
+    inputs = spending.beyond(Estimates().inputs(model, seen), held, card)
+    assert 0 <= inputs.cached_least <= inputs.cached_most <= inputs.input_most
+    bounds = msgspec.structs.replace(inputs, output_least=outputs[0], output_most=outputs[1])
+    kind = card.kind if card is not None else ""
+    found = spending.estimate(BOOK.price(model, "", AT), bounds, media, kind, free=False)
+    assert 0 <= found.tokens_least <= found.tokens_most
+    if found.money is not None:
+        assert 0 <= found.money[0] <= found.money[1]
+
+
+@pytest.mark.parametrize("wrong", [(-1, 5), (6, 5), (-9, -5)])
+def test_what_is_held_never_makes_room(wrong: tuple[int, int]) -> None:
+    for numbers in ((0, 0, *wrong), (*wrong, 0, 0), (None, None, *wrong)):
+        with pytest.raises(ValueError, match="no bounds"):
+            Estimate(*numbers)
+
+
+def test_what_google_holds_of_the_input_is_bounded_by_the_models_context() -> None:
+    card = Card(id="m", context=1_000)
+    assert spending.beyond((10, 20), Held(), card) == Bounds(10, 20)
+    assert spending.beyond((10, 20), Held(100, 200), card) == Bounds(
+        235, 320, cached_least=150, cached_most=200
+    )
+    assert spending.beyond((10, 20), Held(unknown="plain"), card) == Bounds(10, 1_000)
+    assert spending.beyond((10, 20), Held(unknown="cached"), card) == Bounds(10, 1_000, cached_most=980)
+    assert spending.beyond((10, 20), Held(5_000, 5_000, "plain"), card).input_most == 1_000
+    assert spending.beyond((10, 2_000), Held(unknown="plain"), card) == Bounds(10, 2_000)
+    assert spending.beyond((10, 20), Held(unknown="plain"), None).input_most == spending.CONTEXT
+
+
+def test_what_is_cached_has_the_price_of_caches() -> None:
+    price = BOOK.price(FLASH, "", AT)
+    truth = pricing.cost(price, Usage(100_000, 99_000, 50)).billed
+    found = spending.estimate(price, Bounds(1_000, 100_000, 1, 50, 0, 99_000), (), "text", free=False)
+    assert found.nano_most == truth
+    plain = spending.estimate(price, Bounds(1_000, 100_000, 1, 50), (), "text", free=False)
+    assert found.nano_most is not None
+    assert plain.nano_most is not None
+    assert found.nano_most < plain.nano_most / 2

@@ -354,3 +354,34 @@ def test_a_large_body_is_read_from_its_file_like_bytes(
     with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as view:
         got = read(found, {}, cast(bytes, view), {})
     assert got == asked("/v1/models/m1:generateContent", body)
+
+
+@given(st.integers() | st.sampled_from([-1, 0, 8, 10**30]), st.integers() | st.just(10**30))
+def test_counts_that_mean_nothing_bound_nothing(count: int, most: int) -> None:
+    config = {"candidateCount": count, "maxOutputTokens": most}
+    chat = {"model": "m", "n": count, "max_tokens": most}
+    for got in (
+        asked("/v1/models/m:generateContent", {"contents": [], "generationConfig": config}),
+        asked("/v1beta/openai/chat/completions", chat),
+    ):
+        assert 1 <= got.candidates <= 128
+        assert got.shape.max_output is None or 0 < got.shape.max_output < 2**31
+        if 1 <= count <= 128 and 0 < most < 2**31:
+            assert (got.candidates, got.shape.max_output) == (count, most)
+
+
+def test_what_stands_elsewhere_is_named() -> None:
+    film = "https://www.youtube.com/watch?v=1"
+    parts = [
+        {"fileData": {"fileUri": film}},
+        {"fileData": {"fileUri": "files/f"}},
+        {"fileData": {"fileUri": film}},
+    ]
+    body = {"contents": [{"parts": parts}], "cachedContent": "cachedContents/c"}
+    got = asked("/v1/models/m:generateContent", body)
+    assert got.held == ("files/f", "cachedContents/c", film)
+    item = {"type": "video", "uri": film + "x" * 500}
+    body = {"model": "m", "input": [item], "previous_interaction_id": "i7"}
+    assert asked("/v1beta/interactions", body).held == ("interactions/i7", item["uri"][:200])
+    store = {"tools": [{"fileSearch": {"fileSearchStoreNames": ["fileSearchStores/a"]}}]}
+    assert asked("/v1/models/m:generateContent", store).held == ()

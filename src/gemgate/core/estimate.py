@@ -3,13 +3,19 @@
 The gateway's own quick estimate of tokens is a rule of thumb on bytes. Here it is put right by the ratio to
 Google's counts seen so far, weighted by size, so that short requests do not decide for long ones, plus the mean
 deviation, since too low an estimate overfills a window while too high a one only waits. Budgets ask for bounds
-(``inputs``, ``outputs``): two mean deviations to either side, wide ones where nothing is known.
+(``inputs``, ``outputs``): two mean deviations to either side, wide ones where nothing is known. What a request only
+names, because Google holds it (a cache, an earlier interaction, a file), has no bytes to go by: its tokens are
+remembered by name from the calls before (``held``).
 """
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Final, TypeVar
+from collections.abc import Collection, MutableMapping
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from gemgate.core.usage import Usage
 
 LEAST: Final = 0.25
 MOST: Final = 8.0
@@ -21,7 +27,19 @@ _WIDE: Final = 2.0
 _UNKNOWN: Final = 1.25
 # Only models that answered are learned from, and the oldest goes first.
 _MODELS: Final = 1000
+# Things at Google whose sizes are remembered. Names come from callers, but only what Google answered is learned.
+_THINGS: Final = 10_000
+CACHE: Final = "cachedContents/"
 _Kept = TypeVar("_Kept")
+
+
+class Held(msgspec.Struct, frozen=True, gc=False):
+    """Tokens of input that Google holds: at the plain rate, at that of caches; and whether there are more, of unknown
+    size: ``cached`` where only caches are unknown, else ``plain``."""
+
+    plain: int = 0
+    cached: int = 0
+    unknown: Literal["", "plain", "cached"] = ""
 
 
 class _Ratio:
@@ -68,6 +86,7 @@ class Estimates:
         self._ratios: dict[str, _Ratio] = {}
         self._nano: dict[str, float] = {}
         self._outputs: dict[str, _Mean] = {}
+        self._things: dict[str, int] = {}
 
     def tokens(self, model: str, estimate: int) -> int:
         """The input tokens that a request of this quick estimate probably has, at least 1 where that has any."""
@@ -112,6 +131,41 @@ class Estimates:
         else:
             known.add(tokens)
 
+    def held(self, names: Collection[str]) -> Held:
+        """What is known of the things that a request names."""
+        plain = cached = 0
+        unknown: Literal["", "plain", "cached"] = ""
+        for name in names:
+            size, cache = self._things.get(name), name.startswith(CACHE)
+            if size is None:
+                unknown = "cached" if cache and unknown != "plain" else "plain"
+            elif cache:
+                cached += size
+            else:
+                plain += size
+        return Held(plain, cached, unknown)
+
+    def learn_held(self, names: Collection[str], usage: Usage, seen: int) -> None:
+        """A request that named these things had so many input tokens, ``seen`` of them in its own body."""
+        others = [name for name in names if not name.startswith(CACHE)]
+        rest = max(0, usage.input - seen)
+        if len(others) < len(names):
+            if not usage.cached:
+                return  # the cache was not counted: nobody knows what was
+            rest = max(0, rest - usage.cached)
+            for name in names:
+                if name.startswith(CACHE):
+                    self.learn_size(name, usage.cached)
+        for name in others:
+            # Of several each is at most all of it.
+            if len(others) == 1 or self._things.get(name, rest) >= rest:
+                self.learn_size(name, rest)
+
+    def learn_size(self, name: str, tokens: int) -> None:
+        """A thing that Google holds has so many tokens, as input of another call."""
+        self._things.pop(name, None)
+        _keep(self._things, name, tokens, _THINGS)
+
     def nano(self, model: str) -> int:
         """What a call to this model cost of late in nano-dollars, 0 where nothing is known."""
         return round(self._nano.get(model, 0.0))
@@ -125,8 +179,8 @@ class Estimates:
             self._nano[model] = old + _SHARE * (max(0, nano) - old)
 
 
-def _keep(kept: MutableMapping[str, _Kept], model: str, value: _Kept) -> None:
+def _keep(kept: MutableMapping[str, _Kept], name: str, value: _Kept, most: int = _MODELS) -> None:
     """Add one, in the place of the oldest where there are too many."""
-    if len(kept) >= _MODELS:
+    if len(kept) >= most:
         del kept[next(iter(kept))]
-    kept[model] = value
+    kept[name] = value

@@ -87,12 +87,23 @@ def _window(budget: Budget, now: int) -> tuple[int, int, int]:
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """What a call may take, at least and at most: nano-dollars (None: without a known price) and tokens."""
+    """What a call may take, at least and at most: nano-dollars (None: without a known price) and tokens.
+
+    0 <= least <= most: what is held must never make room. Raises ValueError for any other.
+    """
 
     nano_least: int | None = 0
     nano_most: int | None = 0
     tokens_least: int = 0
     tokens_most: int = 0
+
+    def __post_init__(self) -> None:
+        """Hold the bounds to what they are for."""
+        least, most = self.nano_least, self.nano_most
+        if not 0 <= self.tokens_least <= self.tokens_most or (
+            least is not None and most is not None and not 0 <= least <= most
+        ):
+            raise ValueError(f"no bounds of what a call may take: {self}")
 
     @property
     def tokens(self) -> tuple[int, int]:

@@ -6,6 +6,9 @@ Laws:
   are as small as those of the model are;
 - an answer is never longer than the call or the model allows, thoughts included, for each candidate;
 - a price that is not known makes the money None, never 0;
+- whatever numbers a request names, nothing is below zero, and no least above its most;
+- what Google holds of the input (caches, earlier interactions, files) may be as large as the model's context, where
+  nothing of it is known;
 - not in it, for nobody knows them before: what is cached (it makes a call cheaper) and searches for grounding.
 """
 
@@ -17,14 +20,20 @@ import msgspec
 
 from gemgate.core import pricing
 from gemgate.core.catalog import Card
+from gemgate.core.estimate import Held
 from gemgate.core.pricing import Price
 from gemgate.core.purse import Estimate
 from gemgate.core.usage import Detail, Usage
 
 UNKNOWN_OUTPUT: Final = 1_024
 """The output tokens that an answer may have at least, where its call sets no bound."""
+MOST_CANDIDATES: Final = 128
+"""No call has more answers: OpenAI's own bound of `n`. Google takes 8."""
+CONTEXT: Final = 1 << 20
+"""Tokens of input that a model may take where its card does not say."""
 UNKNOWN_PRICE: Final = Estimate(None, None)
 """A call that costs money in units that nobody can know before."""
+_SURE = 3  # quarters of a remembered size that a call takes at least
 _IMAGE = 2_580  # tokens of two images, as Google counts them
 _BY_KIND = {"image": "image", "tts": "audio"}
 
@@ -50,12 +59,14 @@ class Share(msgspec.Struct, frozen=True, gc=False):
 
 
 class Bounds(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of a call: input and output, each at least and at most."""
+    """Tokens of a call: input and output, each at least and at most; and what of the input is cached explicitly."""
 
     input_least: int
     input_most: int
     output_least: int = 0
     output_most: int = 0
+    cached_least: int = 0
+    cached_most: int = 0
 
 
 def output(
@@ -65,6 +76,7 @@ def output(
 
     ``asked`` is its maxOutputTokens, ``known`` what answers of its model had of late.
     """
+    candidates = min(max(candidates, 1), MOST_CANDIDATES)
     least, most = known if known is not None else (1, UNKNOWN_OUTPUT)
     if asked is not None and asked > 0:
         most = asked
@@ -73,6 +85,21 @@ def output(
     if card is not None and card.output is not None:
         most = min(most, card.output)
     return max(1, min(least, most)) * candidates, most * candidates
+
+
+def beyond(seen: tuple[int, int], held: Held, card: Card | None) -> Bounds:
+    """The input of a call with what Google holds of it; ``seen`` is what its body says, at least and at most."""
+    least, most = seen
+    limit = card.context if card is not None and card.context else CONTEXT
+    room = max(0, limit - most)
+    plain, cached = min(held.plain, room), min(held.cached, max(0, room - held.plain))
+    unknown = room - plain - cached
+    return Bounds(
+        least + plain * _SURE // 4 + cached * _SURE // 4,
+        most + plain + cached + (unknown if held.unknown else 0),
+        cached_least=cached * _SURE // 4,
+        cached_most=cached + (unknown if held.unknown == "cached" else 0),
+    )
 
 
 def estimate(price: Price | None, bounds: Bounds, media: tuple[str, ...], kind: str, free: bool) -> Estimate:
@@ -85,17 +112,20 @@ def estimate(price: Price | None, bounds: Bounds, media: tuple[str, ...], kind: 
         return Estimate(0, 0, *tokens)
     if price is None:
         return Estimate(None, None, *tokens)
-    if (not media or "audio" not in media) and kind not in _BY_KIND:
+    if (not media or "audio" not in media) and kind not in _BY_KIND and not bounds.cached_most:
         plain = _plain(price, bounds)
         if plain is not None:
             return Estimate(*plain, *tokens)
+    if bounds.cached_most and price.rates.cached is None:
+        bounds = msgspec.structs.replace(bounds, cached_least=0, cached_most=0)
     details: tuple[Detail, ...] = ()
     if media and "audio" in media and (price.rates.input_audio or 0) > (price.rates.input or 0):
         details = (Detail("input", "audio", bounds.input_most),)
     if kind in _BY_KIND:
         details += (Detail("output", _BY_KIND[kind], bounds.output_most),)
-    least = pricing.cost(price, Usage(bounds.input_least, 0, bounds.output_least)).billed
-    most = pricing.cost(price, Usage(bounds.input_most, 0, bounds.output_most, details=details)).billed
+    least = pricing.cost(price, Usage(bounds.input_least, bounds.cached_least, bounds.output_least)).billed
+    dear = Usage(bounds.input_most, bounds.cached_most, bounds.output_most, details=details)
+    most = pricing.cost(price, dear).billed
     if least is None or most is None:
         return Estimate(None, None, *tokens)
     return Estimate(min(least, most), most, *tokens)

@@ -8,7 +8,7 @@ import msgspec
 
 from gemgate.core import spending
 from gemgate.core.catalog import Card
-from gemgate.core.estimate import Estimates
+from gemgate.core.estimate import Estimates, Held
 from gemgate.core.pricing import Price
 from gemgate.core.purse import Estimate
 from gemgate.core.routing import Target
@@ -19,6 +19,7 @@ from gemgate.gateway.snapshot import Snapshot
 
 _KEPT = 60 * SECOND  # prices change at midnights
 _MANY = 4096
+_UNREAD = Held(unknown="plain")
 _Known = tuple[Price | None, Card | None, bool]
 
 
@@ -61,17 +62,29 @@ class Appraiser:
             call.snapshot, (model, asked.tier if asked is not None else "", target.project), now
         )
         known = self._estimates.outputs(model)
-        media: tuple[str, ...] = ()
         if asked is not None:
-            media, inputs = asked.media, self._estimates.inputs(model, asked.input_estimate)
             outputs = spending.output(asked.shape.max_output, asked.candidates, known, card)
         else:
-            inputs, outputs = (0, 0), spending.output(None, 1, known, card)
+            outputs = spending.output(None, 1, known, card)
         if match.reading is Reading.EMBED:
             outputs = (0, 0)
-        bounds = spending.Bounds(*inputs, *outputs)
+        bounds, media = self._bounds(asked, model, card, outputs), asked.media if asked is not None else ()
         kind = card.kind if card is not None else ""
         return Appraisal(spending.estimate(price, bounds, media, kind, free), outputs[1])
+
+    def _bounds(
+        self, asked: Asked | None, model: str, card: Card | None, outputs: tuple[int, int]
+    ) -> spending.Bounds:
+        """The bounds of the input beside those of the output. A body that could not be read may hold anything."""
+        if asked is None or (asked.input_estimate <= 0 and not asked.shape.turns):
+            inputs, held = (0, 0), _UNREAD
+        else:
+            inputs, names = self._estimates.inputs(model, asked.input_estimate), asked.held
+            if not names:
+                return spending.Bounds(*inputs, *outputs)
+            held = self._estimates.held(names)
+        found = spending.beyond(inputs, held, card)
+        return msgspec.structs.replace(found, output_least=outputs[0], output_most=outputs[1])
 
     def _look(self, snapshot: Snapshot, place: tuple[str, str, str], now: int) -> _Known:
         """Price, card and whether it is free, by model, tier and project."""

@@ -24,8 +24,11 @@ from gemgate.core.line import Line
 from gemgate.core.pace import Allowance, Pace
 from gemgate.core.quota import NEVER, Bucket, Hold, Quota
 from gemgate.core.routing import Target
+from gemgate.core.spending import CONTEXT
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind, Scope, Verdict
+from gemgate.dialects.gemini.methods import Reading
+from gemgate.dialects.gemini.request import Asked
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.ticket import Ticket, Trial
@@ -39,7 +42,7 @@ class Board:
     """Windows, breakers, pace and the line of those who wait.
 
     ``poke`` is called when a way may have opened, while there are ``waiters``. ``budget_bar`` says for how many
-    seconds a budget of a target's project bars it; None while no project has a budget.
+    seconds a budget bars a call there; None while there is no budget.
     """
 
     def __init__(self, clock: Clock, snapshot: Snapshot) -> None:
@@ -147,6 +150,8 @@ class Board:
 
     def settled(self, trial: Trial, ticket: Ticket, usage: Usage | None, cost: Cost | None) -> None:
         """A try's row is being written: the windows get the truth, and the estimates learn from it."""
+        if usage is not None and ticket.asked is not None and trial.verdict is not None and trial.verdict.ok:
+            self._learn_held(trial, ticket, ticket.asked, usage)
         if not trial.routed:
             return
         found, target = trial.verdict, trial.target
@@ -164,7 +169,8 @@ class Board:
         for hold in trial.holds[1:]:
             self.quota.settle(hold, tokens, None, now)
         if tokens and found is not None and found.kind is Kind.OK:
-            self.estimates.learn(target.model, trial.input_estimate, tokens)
+            if not ticket.asked.held:  # else its bytes say little of its tokens
+                self.estimates.learn(target.model, trial.input_estimate, tokens)
             if nano is not None:
                 self.estimates.learn_nano(target.model, nano)
         if found is not None and (found.kind is Kind.OK or found.reason == "hedged"):
@@ -174,12 +180,33 @@ class Board:
         if self.waiters:
             self.poke()
 
+    def _learn_held(self, trial: Trial, ticket: Ticket, asked: Asked, usage: Usage) -> None:
+        """What Google holds of an answered call's input has a size now; so has an interaction that was made."""
+        names = asked.held
+        if names:
+            seen = self.estimates.tokens(trial.target.model, asked.input_estimate)
+            self.estimates.learn_held(names, usage, seen)
+        if ticket.match is not None and ticket.match.reading is Reading.INTERACTION:
+            made = trial.meter.response if trial.meter is not None else ""
+            if made:
+                self.estimates.learn_size(f"interactions/{made.removeprefix('interactions/')}", usage.total)
+
 
 class Sight:
     """How one call sees the board (``core.pursuit.View``). ``granted`` has room taken for it in the line, and
     ``number`` is its place there, once it has waited."""
 
-    __slots__ = ("_board", "_estimate", "_price", "_routed", "_ticket", "granted", "metered", "number")
+    __slots__ = (
+        "_board",
+        "_estimate",
+        "_held",
+        "_price",
+        "_routed",
+        "_ticket",
+        "granted",
+        "metered",
+        "number",
+    )
 
     def __init__(self, board: Board, ticket: Ticket) -> None:
         self._board = board
@@ -187,6 +214,8 @@ class Sight:
         self.metered = metered(ticket)
         self._routed = ticket.snapshot.routed
         self._estimate = ticket.input_estimate
+        held = ticket.asked.held if ticket.asked is not None else ()
+        self._held = self._board.estimates.held(held) if held else None
         self._price: tuple[Target, Bucket, int, int] | None = None
         self.granted: Target | None = None
         self.number = 0
@@ -198,6 +227,8 @@ class Sight:
             board = self._board
             estimates = board.estimates
             tokens = estimates.tokens(target.model, self._estimate)
+            if self._held is not None:
+                tokens += min(self._held.plain + self._held.cached, CONTEXT)
             price = self._price = (target, board.bucket(target), tokens, estimates.nano(target.model))
         return price
 

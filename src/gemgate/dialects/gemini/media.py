@@ -26,6 +26,8 @@ _TYPES = {
     b"file": "document",
 }
 
+ADDRESS = 200  # characters of an address that are kept
+_ELSEWHERE = ("http://", "https://", "gs://")
 _FILE = re.compile(r"files/[A-Za-z0-9_\-]+")
 _MEDIA = re.compile(rb'"(?:uri|file_uri|data|url)"\s*:\s*"((?:[^"\\]++|\\.)*+)"', re.DOTALL)
 _TYPE = re.compile(rb'"type"\s*:\s*"(image_url|input_image|image|input_audio|audio|video|document|file)"')
@@ -41,11 +43,12 @@ _CACHED = re.compile(r"cachedContents/[A-Za-z0-9_\-]+")
 
 class Weigh:
     """The sums over the turns that are added: how many media, their bytes in the body and tokens, the kinds of
-    media (``image``, ``audio``, ``video``, ``document``), the files they stand in, and the thought signatures of
-    the last turn that has any (only turns of the model have).
+    media (``image``, ``audio``, ``video``, ``document``), the files they stand in, the addresses of those that
+    Google fetches elsewhere (shortened), and the thought signatures of the last turn that has any (only turns of the
+    model have).
     """
 
-    __slots__ = ("_signed", "bulk", "count", "files", "kinds", "tokens")
+    __slots__ = ("_signed", "afar", "bulk", "count", "files", "kinds", "tokens")
 
     def __init__(self) -> None:
         self.count = 0
@@ -53,6 +56,7 @@ class Weigh:
         self.tokens = 0
         self.kinds: tuple[str, ...] = ()
         self.files: tuple[str, ...] = ()
+        self.afar: tuple[str, ...] = ()
         self._signed: list[str] | None = None
 
     def add(self, contents: tuple[bodies.Content, ...]) -> None:
@@ -92,6 +96,8 @@ class Weigh:
         named = _FILE.search(uri)
         if named is not None:
             self.files = (*self.files, named.group())
+        elif uri:
+            self.afar = (*self.afar, uri[:ADDRESS])
 
 
 def _tokens(mime: str, size: int) -> int:
@@ -102,12 +108,13 @@ def _tokens(mime: str, size: int) -> int:
 
 
 class Loose(msgspec.Struct, frozen=True):
-    """What a body of typed items holds: number of media, their bytes, their kinds, their files."""
+    """What a body of typed items holds: number of media, their bytes, their kinds, files and addresses elsewhere."""
 
     count: int = 0
     bulk: int = 0
     kinds: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    afar: tuple[str, ...] = ()
 
 
 _NOTHING = Loose()
@@ -117,15 +124,21 @@ def loose(body: bytes) -> Loose:
     """The media in a body of typed content items (``uri``, ``data``, ``url``)."""
     count = bulk = 0
     files: tuple[str, ...] = ()
+    afar: tuple[str, ...] = ()
     for found in _MEDIA.finditer(body):
         count += 1
         bulk += len(found[1])
-        named = _FILE.search(found[1][:300].decode("utf-8", "replace"))
-        if named is not None and b"uri" in found[0][:12]:
+        if b"uri" not in found[0][:12]:
+            continue
+        address = found[1][:300].decode("utf-8", "replace")
+        named = _FILE.search(address)
+        if named is not None:
             files = (*files, named.group())
+        elif address.startswith(_ELSEWHERE):
+            afar = (*afar, address[:ADDRESS])
     if not count:
         return _NOTHING
-    return Loose(count, bulk, tuple(dict.fromkeys(_TYPES[word] for word in _TYPE.findall(body))), files)
+    return Loose(count, bulk, tuple(dict.fromkeys(_TYPES[word] for word in _TYPE.findall(body))), files, afar)
 
 
 def pointers(body: bytes) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from gemgate.core import spending
 from gemgate.core.call import Shape, Streaming
 from gemgate.core.errors import Refused
 from gemgate.dialects import nulls
@@ -30,7 +31,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     an earlier answer goes on, both in the form of ``signatures.plain``; ``previous`` is the interaction that
     this one follows (``interactions/x``). ``penalties``: a presence or frequency penalty is set, which many
     models refuse. ``media`` are the kinds of media in it: ``image``, ``audio``, ``video``, ``document``.
-    ``candidates`` is how many answers are asked for at once. ``labels`` and ``user`` say on whose account the call
+    ``candidates`` is how many answers are asked for at once, within what can be meant. ``afar`` are the addresses
+    of media that Google fetches itself, shortened. ``labels`` and ``user`` say on whose account the call
     is made, each label as ``name:value``.
     """
 
@@ -48,8 +50,18 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     candidates: int = 1
     labels: tuple[str, ...] = ()
     user: str = ""
+    afar: tuple[str, ...] = ()
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """What is input to the call but stands elsewhere: caches, earlier interactions, files, media by address."""
+        if not self.refers and not self.afar:
+            return ()
+        names = dict.fromkeys((*self.refers, *self.afar))
+        return tuple(name for name in names if not name.startswith("fileSearchStores/"))
 
 
+_MOST_TOKENS = (1 << 31) - 1  # Google's numbers have 32 bits
 _BYTES_PER_TOKEN = 4
 # Rare bodies, most of them with many requests inside: searched for what they name, not read field by field.
 _SEARCHED = {"batchGenerateContent", "asyncBatchEmbedContent", "predict", "predictLongRunning", "importFile"}
@@ -146,7 +158,7 @@ def _read_generate(match: Match, query: Mapping[str, str], body: bytes) -> Asked
             tools=tools,
             turns=len(seen.contents),
             media=weigh.count,
-            max_output=(config.maxOutputTokens or config.max_output_tokens) if config else None,
+            max_output=_bound(config.maxOutputTokens or config.max_output_tokens) if config else None,
             thinking=_thinking(config.thinkingConfig or config.thinking_config) if config else "",
             json_output=config is not None and _wants_json(config),
             cached_content=bool(seen.cachedContent or seen.cached_content),
@@ -157,15 +169,28 @@ def _read_generate(match: Match, query: Mapping[str, str], body: bytes) -> Asked
         continuation=signatures.plain(token) if token else b"",
         penalties=config is not None and _penalised(config),
         media=weigh.kinds,
-        candidates=(config.candidateCount or config.candidate_count or 1) if config else 1,
+        candidates=_count(config.candidateCount or config.candidate_count) if config else 1,
         labels=_labels(seen.labels) if bytes(seen.labels) else (),
+        afar=weigh.afar,
     )
+
+
+def _bound(tokens: int | None) -> int | None:
+    """The most output tokens that are asked for; None where the number bounds nothing."""
+    return None if tokens is None or tokens <= 0 else min(tokens, _MOST_TOKENS)
+
+
+def _count(candidates: int | None) -> int:
+    """How many answers are asked for: one where the number means nothing, which Google refuses."""
+    return min(max(candidates or 1, 1), spending.MOST_CANDIDATES)
 
 
 def _labels(raw: msgspec.Raw) -> tuple[str, ...]:
     """Labels as ``name:value``; what is no map of texts is for Google to judge."""
     try:
-        return tuple(f"{name}:{value}" if value else name for name, value in bodies.labels.decode(raw).items())
+        return tuple(
+            f"{name}:{value}" if value else name for name, value in bodies.labels.decode(raw).items()
+        )
     except msgspec.DecodeError:
         return ()
 
@@ -271,7 +296,7 @@ def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> As
             tools=len(seen.tools or ()),
             turns=turns,
             media=found.count,
-            max_output=config.max_output_tokens,
+            max_output=_bound(config.max_output_tokens),
             thinking=f"level:{config.thinking_level.lower()}" if config.thinking_level else "",
             json_output=seen.response_mime_type == "application/json"
             or b"application/json" in bytes(seen.response_format),
@@ -282,6 +307,7 @@ def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> As
         signatures=signed,
         continuation=signatures.plain(seen.continuation_token) if seen.continuation_token else b"",
         previous=previous,
+        afar=found.afar,
         penalties=_penalised(config),
         media=found.kinds,
     )
@@ -317,7 +343,7 @@ def _read_chat(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
             tools=len(seen.tools or ()),
             turns=len(seen.messages or ()),
             media=found.count,
-            max_output=seen.max_completion_tokens or seen.max_tokens,
+            max_output=_bound(seen.max_completion_tokens or seen.max_tokens),
             thinking=effort or _thinking(google.thinking_config),
             json_output=b'"json_' in bytes(seen.response_format),
             cached_content=bool(google.cached_content),
@@ -327,7 +353,7 @@ def _read_chat(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
         signatures=signatures.kept(signed),
         penalties=_penalised(seen),
         media=found.kinds,
-        candidates=seen.n or 1,
+        candidates=_count(seen.n),
         user=_user(seen.user) if bytes(seen.user) else "",
     )
 
