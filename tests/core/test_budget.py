@@ -387,3 +387,13 @@ def test_what_was_charged_brings_a_restart_to_where_it_was(
 
 def _always(amount: int) -> Callable[[Budget], int]:
     return lambda _: amount
+
+
+def test_a_budget_that_was_removed_bars_nobody_who_waits_for_it() -> None:
+    rows = [budget(amount=10), budget(2)]
+    budgets = Budgets(rows)
+    held(budgets.hold(b"a", rows, needs(7), NOON))
+    barred(budgets.hold(b"b", rows, needs(7), NOON))
+    budgets.reload([budget(amount=10, disabled_at=NOON), rows[1]])
+    assert budgets.bars(rows[0], needs(7), NOON) is None
+    assert held(budgets.hold(b"b", rows, needs(7), NOON)) == (Charged(2, slot(rows[1], NOON), 7),)

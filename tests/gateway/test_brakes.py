@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gemgate.config import BrakesSettings, Settings
@@ -573,6 +573,125 @@ async def test_without_keys_and_budgets_nothing_applies() -> None:
     assert brakes.settle(call, [attempt()]) == ()
 
 
+async def test_a_negative_count_of_candidates_opens_no_budget() -> None:
+    brakes, _ = made(budgets=[budget(amount=2 * EACH)])
+    for candidates in (-1, -100_000, 0):
+        call = Call()
+        call.asked = Asked(model=MODEL, input_estimate=IN, shape=Shape(max_output=OUT), candidates=candidates)
+        await brakes.enter(call, plan(), 0.0)
+        assert call.entry is not None
+        assert call.entry.held[0].amount == EACH
+        brakes.settle(call, [])
+
+
+async def test_what_google_holds_is_held_too_and_goes_one_at_a_time_while_nobody_knows_its_size() -> None:
+    brakes, _ = made(budgets=[budget(amount=20 * EACH)])
+    many = Usage(IN + 5_000, 0, OUT)
+    asked = Asked(model=MODEL, input_estimate=IN, shape=Shape(max_output=OUT), refers=("files/f",))
+
+    def call() -> Call:
+        made = Call()
+        made.asked = asked
+        return made
+
+    first = call()
+    await brakes.enter(first, plan(), 0.0)
+    assert first.entry is not None
+    assert first.entry.estimate.tokens_most == 1_048_576 + OUT
+    assert (await refused(brakes, call())).code == "BUDGET_HELD"
+    brakes.settle(first, [attempt(usage=many)])
+    brakes._estimates.learn_held(asked.held, many, IN)
+    each = pricing.cost(PRICE, many).billed or 0
+    ended = await asyncio.gather(*(outcome(brakes, call(), 60.0, usage=many, late=2) for _ in range(40)))
+    assert ended.count("ok") + 1 == 20 * EACH // each
+    assert brakes.budgets.state(NOON)[0].spent <= 20 * EACH
+
+
+async def test_a_body_that_was_not_read_may_hold_as_much_as_the_model_takes() -> None:
+    brakes, _ = made(budgets=[budget(amount=20 * EACH)])
+    for asked in (None, Asked(model=MODEL)):
+        call = Call()
+        call.asked = asked
+        await brakes.enter(call, plan(), 0.0)
+        assert call.entry is not None
+        assert call.entry.estimate.tokens_most > 1_048_576
+        brakes.settle(call, [])
+
+
+async def test_a_dearer_target_without_room_is_passed_over_for_a_cheaper_one() -> None:
+    brakes, _ = made(budgets=[budget(amount=3 * EACH)])
+    flash, pro, lite = (Target(name, "one") for name in (MODEL, "gemini-2.5-pro", "gemini-2.5-flash-lite"))
+    other, call = Call(), Call()
+    await brakes.enter(other, plan(), 0.0)
+    await brakes.enter(call, Plan((flash, pro, lite)), 0.0)
+    assert brakes.barred(call, flash) is None
+    assert brakes.barred(call, pro) == 1.0  # the other call holds what it would need
+    assert brakes.barred(call, lite) is None
+    first = Try(1, flash)
+    brakes.more(call, first)
+    first.verdict = Verdict(kind=Kind.BROKEN, status=500, billed=True)
+    call.trials.append(first)
+    assert brakes.barred(call, flash) is None  # its own and another one fit
+    brakes.settle(other, [attempt(usage=Usage(2 * IN, 0, 2 * OUT))])
+    assert brakes.barred(call, flash) == brakes.barred(call, pro) == (_midnight() - NOON) / SECOND
+    assert brakes.refusal(call, flash).code == "BUDGET_SPENT"
+    held = brakes.budgets.state(NOON)[0].held
+    tell(brakes, budgets=[budget(amount=4 * EACH)])
+    assert brakes.barred(call, lite) is None
+    assert brakes.budgets.state(NOON)[0].held == held  # looking changes nothing
+
+
+async def test_a_key_that_is_no_longer_good_does_not_get_in_from_the_line() -> None:
+    key = Key(id=1, name="app")
+    brakes, clock = made([key], [budget(amount=EACH)])
+    for changed, code in (
+        (Key(id=1, name="app", disabled_at=NOON), "KEY_DISABLED"),
+        (Key(id=1, name="app", stopped_at=NOON), "KEY_STOPPED"),
+        (Key(id=1, name="app", expires_at=NOON), "KEY_EXPIRED"),
+        (Key(id=1, name="app", concurrency=0), "KEY_BUSY"),
+    ):
+        tell(brakes, [key], [budget(amount=EACH)])
+        first = Call()
+        await brakes.enter(first, plan(), 0.0)
+        waiting = asyncio.create_task(outcome(brakes, Call(key), 60.0))
+        await asyncio.sleep(0)
+        tell(brakes, [changed], [budget(amount=EACH)])
+        brakes.leave(first)
+        assert await waiting == code
+        assert brakes.budgets.state(NOON)[0].held == 0
+    assert clock.at == NOON
+
+
+async def test_a_budget_that_is_removed_lets_those_in_its_line_go() -> None:
+    brakes, _ = made(budgets=[budget(amount=EACH)])
+    await brakes.enter(Call(), plan(), 0.0)
+    waiting = [asyncio.create_task(outcome(brakes, Call(), 600.0)) for _ in range(3)]
+    await asyncio.sleep(0)
+    tell(brakes, budgets=[budget(amount=EACH, disabled_at=NOON)])
+    assert await asyncio.gather(*waiting) == ["ok"] * 3
+
+
+async def test_an_idle_gateway_shows_the_same_while_time_goes_by() -> None:
+    rows = [budget(1, period="rolling", seconds=60), budget(2)]
+    brakes, clock = made(budgets=rows)
+    before = brakes.shown()
+    clock.at += 30 * SECOND
+    assert brakes.shown() == before
+
+
+async def test_a_stop_that_is_on_record_is_forgotten_here() -> None:
+    key = Key(id=1, name="app")
+    brakes, _ = made([key], runaway="stop")
+    brakes.restore((), [(1, NOON - hours * 3600 * SECOND, 10**7) for hours in range(9, 0, -1)])
+    call = Call(key)
+    await brakes.enter(call, plan(), 0.0)
+    brakes.settle(call, [attempt(cost=Cost(total=10**10, billed=10**10))])
+    tell(brakes, [key], runaway="stop")  # it was written, and enabled again before the next look
+    assert (await refused(brakes, Call(key))).code == "KEY_STOPPED"
+    brakes.stopped_on_record([1])
+    assert await outcome(brakes, Call(key), 0.0) == "ok"
+
+
 plans = st.lists(
     st.tuples(
         st.integers(0, 2),  # which key
@@ -587,6 +706,7 @@ plans = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(plans)
+@example([(0, 2, 0, 0), (0, 2, 0, 0), (1, 0, 0, 1), (0, 0, 0, 0), (1, 0, 0, 0), (0, 0, 0, 1)])
 def test_whatever_comes_nothing_is_overshot_overtaken_or_left(calls: list[tuple[int, int, int, int]]) -> None:
     asyncio.run(_crowd(calls))
 
@@ -606,17 +726,29 @@ async def _crowd(calls: list[tuple[int, int, int, int]]) -> None:
     came: dict[int, list[int]] = {1: [], 2: [], 3: []}
     went: dict[int, list[int]] = {1: [], 2: [], 3: []}
     answered = 0
+    numbered: dict[bytes, int] = {}
+    inside: Any = brakes
+    admit = inside._admit
+
+    def told(entry: Entry, place: int, now: int) -> Any:
+        """Note who is let in, at that moment: those from the line wake a turn of the loop later."""
+        found = admit(entry, place, now)
+        if found is None and entry.key is not None:
+            went[entry.key.id].append(numbered[entry.call])
+        return found
+
+    inside._admit = inside._line._admit = told
 
     async def one(number: int, which: int, turns: int, end: int) -> None:
         nonlocal answered
         call = Call(keys[which])
         came[which + 1].append(number)
+        numbered[call.call_id] = number
         try:
             await brakes.enter(call, plan(), 600.0)
         except Refused as error:
             assert error.code == "BUDGET_SPENT"  # noqa: PT017 - all have patience enough for what heals
             return
-        went[which + 1].append(number)
         brakes.more(call, Try(1, plan().targets[0]))
         for _ in range(turns):
             busy = brakes.shown()["busy"]

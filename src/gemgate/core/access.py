@@ -163,12 +163,7 @@ class Keys:
         if found.valid_until and now >= found.valid_until:
             raise _refused(401, "KEY_EXPIRED", "This key was rotated and its time of grace is over.", _NEW)
         key = self._keys[found.key]
-        if key.expires_at and now >= key.expires_at:
-            raise _refused(401, "KEY_EXPIRED", f"The key {key.name!r} has expired.", _NEW)
-        if key.disabled_at and now >= key.disabled_at:
-            raise _refused(403, "KEY_DISABLED", f"The key {key.name!r} is disabled.", _ASK)
-        if key.stopped_at:
-            raise stopped(key.name, key.stopped_why)
+        fit(key, now)
         return key
 
     def admit(self, key: Key, address: str) -> None:
@@ -185,6 +180,16 @@ class Keys:
     def may_use(self, key: Key, model: str, route: str = "") -> bool:
         """Whether the key may ask for this model, or for the route that serves the call."""
         return may_use(key, model, route)
+
+
+def fit(key: Key, now: int) -> None:
+    """Raise Refused 401 KEY_EXPIRED, 403 KEY_DISABLED or KEY_STOPPED for a key that may not be used now (UTC µs)."""
+    if key.expires_at and now >= key.expires_at:
+        raise _refused(401, "KEY_EXPIRED", f"The key {key.name!r} has expired.", _NEW)
+    if key.disabled_at and now >= key.disabled_at:
+        raise _refused(403, "KEY_DISABLED", f"The key {key.name!r} is disabled.", _ASK)
+    if key.stopped_at:
+        raise stopped(key.name, key.stopped_why)
 
 
 def may_use(key: Key, model: str, route: str = "") -> bool:

@@ -126,13 +126,18 @@ class Budgets:
         """The budgets of a project, which a try that goes there has to pass besides those of its call."""
         return self._scoped.get(("project", project), ())
 
-    def bars(self, budget: Budget, estimate: Estimate, now: int, call: bytes = b"") -> Bar | None:
-        """What keeps a call from passing one budget now; None: there is room. What it holds itself is no bar."""
+    def bars(
+        self, budget: Budget, estimate: Estimate, now: int, call: bytes = b"", before: int = 0
+    ) -> Bar | None:
+        """What keeps a call from passing one budget now; None: there is room. What it holds itself is no bar.
+
+        ``before`` is what its earlier tries have taken.
+        """
         purse = self._purses.get(budget.id)
-        if purse is None:
+        if purse is None or purse.budget.disabled_at:
             return None
         purse.roll(now)
-        return _bar(purse, estimate.tokens if purse.counts_tokens else estimate.money, call, 0)
+        return _bar(purse, estimate.tokens if purse.counts_tokens else estimate.money, call, before)
 
     def hold(
         self, call: bytes, budgets: Sequence[Budget], estimate: Estimate, now: int
@@ -156,7 +161,8 @@ class Budgets:
         Returns what this try holds of each budget, in the slot of its call.
         """
         # One that was removed since the call came in bars nothing any more.
-        purses = [self._purses[budget.id] for budget in budgets if budget.id in self._purses]
+        found = (self._purses.get(budget.id) for budget in budgets)
+        purses = [one for one in found if one is not None and not one.budget.disabled_at]
         tokens, money = estimate.tokens, estimate.money
         barred: Bar | None = None
         for purse in purses:
@@ -174,14 +180,14 @@ class Budgets:
         if not purses:
             return ()
         mine = self._calls.setdefault(call, [])
-        found = []
+        rows = []
         for purse in purses:
             _, most = (tokens if purse.counts_tokens else money) or _NOTHING
             if call not in purse.holds:
                 mine.append(purse)
             of = purse.hold(call, most if before is None else before(purse.budget) + most)
-            found.append(Charged(purse.budget.id, of, most))
-        return tuple(found)
+            rows.append(Charged(purse.budget.id, of, most))
+        return tuple(rows)
 
     def settle(self, call: bytes, actual: Callable[[Budget], int], now: int) -> tuple[Charged, ...]:
         """The truth of a call: nothing is held for it any more, and what it took is spent.

@@ -159,8 +159,7 @@ async def look(desk: Desk) -> None:
         desk.revision = found.number
         desk.keys = found.keys
         desk.brakes.reload(found.keys, found.budgets, found.spent, desk.snapshot.settings)
-        by_project = any(one.scope == "project" and not one.disabled_at for one in found.budgets)
-        desk.board.budget_bar = desk.brakes.barred if by_project else None
+        desk.board.budget_bar = desk.brakes.barred if desk.brakes.budgets.any else None
         if first:
             desk.brakes.restore(found.used, found.hours)
 

@@ -24,6 +24,7 @@ from gemgate.core.budget import Bar, Budget, Budgets
 from gemgate.core.call import Attempt, Charged, Event
 from gemgate.core.errors import Refused
 from gemgate.core.estimate import Estimates
+from gemgate.core.periods import ROLLING
 from gemgate.core.quota import Bucket, Limits, Quota, Used
 from gemgate.core.routing import Plan, Target
 from gemgate.core.runaway import Alarm, Runaway
@@ -95,6 +96,11 @@ class Brakes:
             self.runaway.factor, self.runaway.repeats = brakes.runaway_factor, brakes.repeats
         self._line.poke()
 
+    def stopped_on_record(self, ids: Iterable[int]) -> None:
+        """The store has these stops, and what it says of the keys was read after: it alone decides from now on."""
+        for number in ids:
+            self._stopped.pop(number, None)
+
     def restore(
         self, used: Iterable[tuple[int, int, int, int]], hours: Iterable[tuple[int, int, int]] = ()
     ) -> None:
@@ -147,12 +153,14 @@ class Brakes:
     def _admit(self, entry: Entry, number: int, now: int) -> Met | Bar | None:
         """Take all that the call needs, or say what bars it. ``number`` is its place in line, 0 for a newcomer.
 
-        Raises Refused for a key that was stopped meanwhile.
+        Raises Refused for a key that was stopped, disabled or has expired meanwhile.
         """
         key, line = entry.key, self._line
         if key is not None:
             if self._stopped and key.id in self._stopped:
                 raise access.stopped(key.name, self._stopped[key.id])
+            key = entry.key = self._keys.get(key.id, key)
+            access.fit(key, now)
             met = self._barred_key(entry, key, number, now)
             if met is not None:
                 return met
@@ -247,7 +255,7 @@ class Brakes:
         return held
 
     def barred(self, ticket: Braked, target: Target) -> float | None:
-        """For how many seconds a budget of this target's project bars a try there; None: it does not."""
+        """For how many seconds a budget bars a try at this target; None: none does."""
         bar = self.bar(ticket, target)
         if bar is None:
             return None
@@ -256,7 +264,7 @@ class Brakes:
         return inf if bar.resets_at >= NEVER else max(1.0, (bar.resets_at - self.clock.now()) / SECOND)
 
     def refusal(self, ticket: Braked, target: Target) -> Refused:
-        """What a call is told that budgets of projects keep from every target; this is the first of them."""
+        """What a call is told that budgets keep from every target; this is the first of them."""
         bar = self.bar(ticket, target)
         if bar is None:
             return limits.freed(target.project)
@@ -265,16 +273,27 @@ class Brakes:
         return self._notices.spent(ticket, bar, target.model, self.clock.now())
 
     def bar(self, ticket: Braked, target: Target) -> Bar | None:
-        """What a budget of this target's project has against a try there now; changes nothing."""
-        for budget in self.budgets.of_project(target.project):
-            now = self.clock.now()
-            found = self._appraiser.appraise(ticket, target, now)
-            if found is None:
-                return None
-            bar = self.budgets.bars(budget, found.estimate, now, ticket.call_id)
-            if bar is not None:
-                return bar
-        return None
+        """What a budget of the call, or of this target's project, has against a try there now; changes nothing.
+
+        The first try at the target that the call was let in for has its room in the call's own budgets.
+        """
+        entry, concerned = ticket.entry, self.budgets.of_project(target.project)
+        if entry is not None and entry.budgets and (entry.tries or target != entry.target):
+            concerned = (*entry.budgets, *concerned)
+        if not concerned:
+            return None
+        now = self.clock.now()
+        found = self._appraiser.appraise(ticket, target, now)
+        if found is None:
+            return None
+        estimate, share = found.estimate, ticket.share
+        before = entry.before(ticket.trials) if entry is not None else lambda _: 0
+        asked: Sequence[Budget] = concerned
+        if entry is not None and share is not None:
+            asked, estimate = entry.beyond(share, concerned, estimate, before)
+        rows = (self.budgets.bars(one, estimate, now, ticket.call_id, before(one)) for one in asked)
+        bars = [bar for bar in rows if bar is not None]
+        return next((bar for bar in bars if bar.final), bars[0] if bars else None)
 
     def settle(
         self, ticket: Braked, attempts: Sequence[Attempt], request_hash: int = 0
@@ -362,7 +381,8 @@ class Brakes:
                     "amount": row.budget.amount,
                     "spent": row.spent,
                     "held": row.held,
-                    "resets_at": row.resets_at,
+                    # That of a rolling span moves by itself, so that the state would be written each second.
+                    "resets_at": row.resets_at if row.budget.period != ROLLING else 0,
                 }
                 for row in self.budgets.state(self.clock.now())
             ],

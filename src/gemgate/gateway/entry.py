@@ -87,14 +87,26 @@ class Entry:
         self.began = 0
         self.over = False
 
-    def before(self, trials: Sequence[Tried], trial: Tried) -> Callable[[Budget], int]:
+    def before(self, trials: Sequence[Tried], trial: Tried | None = None) -> Callable[[Budget], int]:
         """What tries before this one hold of a budget: all that may be billed, or are still under way."""
         taken: dict[int, int] = {}
+        own = trial.number if trial is not None else 0
         for one in trials:
-            if one.number != trial.number and (one.verdict is None or one.verdict.billed or one.verdict.ok):
+            if one.number != own and (one.verdict is None or one.verdict.billed or one.verdict.ok):
                 for row in self.tries.get(one.number, ()):
                     taken[row.budget] = taken.get(row.budget, 0) + row.amount
         return lambda budget: taken.get(budget.id, 0)
+
+    def beyond(
+        self, share: Share, budgets: Sequence[Budget], estimate: Estimate, before: Callable[[Budget], int]
+    ) -> tuple[list[Budget], Estimate]:
+        """The budgets of which a part of the call needs more than the call has been given, and what is due then."""
+        if not self.tries:
+            self.let = {row.budget: row for row in self.held}
+        due, let = spending.due(estimate, share), self.let
+        return [
+            one for one in budgets if one.id not in let or before(one) + _most(due, one) > let[one.id].amount
+        ], due
 
     def part(
         self,
@@ -109,13 +121,8 @@ class Entry:
         What the call was let in with is for all of its parts: it is not turned away in the middle for want of room
         that it has been given. Only for what goes beyond, as when a part must be paid for twice, ``ask`` asks anew.
         """
-        if not self.tries:
-            self.let = {row.budget: row for row in self.held}
-        due, let = spending.due(estimate, share), self.let
-        beyond = [
-            one for one in budgets if one.id not in let or before(one) + _most(due, one) > let[one.id].amount
-        ]
-        rows = ask(beyond, due)
+        beyond, due = self.beyond(share, budgets, estimate, before)
+        let, rows = self.let, ask(beyond, due)
         if isinstance(rows, Bar):
             return rows
         asked = {one.id: one for one in beyond}
