@@ -1,7 +1,7 @@
 """The body of a request for a chat completion, with all fields that OpenAI documents.
 
 A field that is null means the same as one that is left out. What has no like at Google is kept as it came, only
-to see whether it is there.
+to see whether it is there. Members that are not here are forbidden: ``members`` names them and takes them out.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ import msgspec
 ABSENT = msgspec.Raw(b"")
 
 
-class Url(msgspec.Struct, gc=False):
+class Url(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A medium by its address: of the web, of a file at Google, or a ``data:`` URL that holds it."""
 
     url: str
     detail: str | None = None
 
 
-class Audio(msgspec.Struct, gc=False):
+class Audio(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """Sound in base64, or in a ``data:`` URL."""
 
     data: str
     format: str | None = None
 
 
-class File(msgspec.Struct, gc=False):
+class File(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A file, in the body (base64 or a ``data:`` URL) or uploaded before."""
 
     file_data: str | None = None
@@ -33,7 +33,7 @@ class File(msgspec.Struct, gc=False):
     filename: str | None = None
 
 
-class Part(msgspec.Struct, gc=False):
+class Part(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """One part of a message."""
 
     type: str
@@ -45,36 +45,40 @@ class Part(msgspec.Struct, gc=False):
     file: File | None = None
 
 
-class Signed(msgspec.Struct, gc=False):
+class Signed(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """``extra_content.google``."""
 
     thought_signature: str | None = None
 
 
-class Extra(msgspec.Struct, gc=False):
+class Extra(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """``extra_content``, in which a client may give back what it got."""
 
     google: Signed | None = None
 
 
-class Function(msgspec.Struct, gc=False):
+class Function(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """The function that was called; ``arguments`` is JSON in a string."""
 
     name: str
     arguments: str = ""
 
 
-class Call(msgspec.Struct, gc=False):
-    """A tool call in the history."""
+class Call(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A tool call in the history; ``index`` is its place in the stream in which it came."""
 
     function: Function | None = None
     id: str = ""
     type: str | None = None
     extra_content: Extra | None = None
+    index: int | None = None
+    custom: msgspec.Raw = ABSENT
 
 
-class Message(msgspec.Struct, gc=False):
-    """A message of any role."""
+class Message(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A message of any role. ``images``, ``reasoning_content`` and ``annotations`` stand in answers that come back;
+    thoughts go back by their signatures alone.
+    """
 
     role: str
     content: str | tuple[Part, ...] | None = None
@@ -84,57 +88,68 @@ class Message(msgspec.Struct, gc=False):
     refusal: str | None = None
     extra_content: Extra | None = None
     function_call: Function | None = None
+    audio: dict[str, msgspec.Raw] | None = None
+    images: tuple[msgspec.Raw, ...] | None = None
+    reasoning_content: msgspec.Raw = ABSENT
+    annotations: msgspec.Raw = ABSENT
 
 
-class StreamOptions(msgspec.Struct, gc=False):
-    """``stream_options``."""
+class StreamOptions(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """``stream_options``. Obfuscation is padding, which changes no answer."""
 
     include_usage: bool | None = None
+    include_obfuscation: bool | None = None
 
 
-class Declared(msgspec.Struct, gc=False):
+class Declared(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A function that the model may call."""
 
     name: str
     description: str | None = None
     parameters: msgspec.Raw = ABSENT
+    strict: bool | None = None
 
 
-class Tool(msgspec.Struct, gc=False):
+class Tool(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A tool; only functions are served."""
 
     type: str | None = None
     function: Declared | None = None
+    custom: msgspec.Raw = ABSENT
 
 
-class Named(msgspec.Struct, gc=False):
+class Named(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """A function by its name."""
 
     name: str
 
 
-class Allowed(msgspec.Struct, gc=False):
+class Allowed(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """The tools of which the model may choose."""
 
     mode: str = "auto"
     tools: tuple[Choice, ...] = ()
 
 
-class Choice(msgspec.Struct, gc=False):
+class Choice(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """``tool_choice`` where it is an object."""
 
     type: str = ""
     function: Named | None = None
     allowed_tools: Allowed | None = None
+    custom: msgspec.Raw = ABSENT
 
 
-class Schema(msgspec.Struct, gc=False):
-    """``response_format.json_schema``."""
+class Schema(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """``response_format.json_schema``. Its name is for people; Gemini's answers fit without ``strict``."""
 
     schema: msgspec.Raw = ABSENT
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
 
 
-class Format(msgspec.Struct, gc=False):
+class Format(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     """``response_format``."""
 
     type: str
@@ -197,10 +212,6 @@ class Chat(msgspec.Struct, forbid_unknown_fields=True):
     web_search_options: msgspec.Raw = ABSENT
 
 
-class Loose(Chat, forbid_unknown_fields=False):
-    """The same, with fields that OpenAI does not document."""
-
-
 UNLIKE = (
     "audio",
     "logit_bias",
@@ -216,6 +227,5 @@ UNLIKE = (
 """Fields without any like at Google."""
 
 chat = msgspec.json.Decoder(Chat)
-loose = msgspec.json.Decoder(Loose)
 fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 thinking = msgspec.json.Decoder(Thinking)

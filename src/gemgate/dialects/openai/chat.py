@@ -12,22 +12,17 @@ from typing import Any
 
 import msgspec
 
-from gemgate.dialects.openai import bodies, effort, schema, tools
+from gemgate.dialects.openai import bodies, effort, members, schema, tools
 from gemgate.dialects.openai.chunks import Completion, Form
+from gemgate.dialects.openai.counts import TIERS
 from gemgate.dialects.openai.doors import Door
 from gemgate.dialects.openai.history import History
 from gemgate.dialects.openai.parameters import Leftovers, invalid, misread
 from gemgate.dialects.openai.pivot import Pivot, Signature, model_path
 
 _encode = msgspec.json.Encoder().encode
-_TIERS = {
-    "default": "standard",
-    "standard": "standard",
-    "flex": "flex",
-    "priority": "priority",
-    "fast": "priority",
-}
 _NULL = b"null"
+_MAPS = ("logit_bias", "metadata")  # empty they say nothing; other objects turn something on
 _INT32 = 1 << 31
 _LONGEST_NAME = 256
 _PLAIN = (
@@ -49,7 +44,7 @@ class Chat:
 
     __slots__ = ("_body", "_history", "_stream", "_usage", "call_ids", "dropped", "model", "tags", "user")
 
-    def __init__(self, asked: bodies.Chat, leftovers: Leftovers) -> None:
+    def __init__(self, asked: bodies.Chat, unknown: tuple[str, ...], leftovers: Leftovers) -> None:
         self.model = asked.model.removeprefix("models/")
         self.user = asked.user or asked.safety_identifier or ""
         self.tags: tuple[str, ...] = ()
@@ -68,6 +63,8 @@ class Chat:
         self._stream = bool(asked.stream)
         self._usage = bool(asked.stream_options and asked.stream_options.include_usage)
         self._body = _body(asked, history, self.model, leftovers)
+        for name in unknown:
+            leftovers.note(name)
         self.dropped = leftovers.names
 
     def pivot(self, signatures: Mapping[str, Signature]) -> Pivot:
@@ -87,29 +84,14 @@ def read(door: Door, query: Mapping[str, str], body: bytes, unsupported: str) ->
     """What a request for a chat completion asks. Raises ``Refused`` (400) for one that cannot be understood."""
     leftovers = Leftovers(unsupported)
     try:
-        asked = bodies.chat.decode(body)
-    except msgspec.ValidationError:
-        asked = _loose(body, leftovers)
+        asked, unknown = members.decode(bodies.chat, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise misread(fault) from None
-    return Chat(asked, leftovers)
+    return Chat(asked, unknown, leftovers)
 
 
 def _rendering(form: Form, call_id: bytes, model: str, created: int) -> Completion:
     return Completion(form, call_id, model, created)
-
-
-def _loose(body: bytes, leftovers: Leftovers) -> bodies.Chat:
-    """A body with fields that nobody documents, which are noted, or one that cannot be understood."""
-    try:
-        asked = bodies.loose.decode(body)
-        named = bodies.fields.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        raise misread(fault) from None
-    for name, value in named.items():
-        if name not in bodies.Chat.__struct_fields__ and bytes(value) != _NULL:
-            leftovers.note(name)
-    return asked
 
 
 def _body(asked: bodies.Chat, history: History, model: str, leftovers: Leftovers) -> dict[str, Any]:
@@ -135,8 +117,8 @@ def _body(asked: bodies.Chat, history: History, model: str, leftovers: Leftovers
         body["generationConfig"] = config
     tier = asked.service_tier
     if tier is not None and tier != "auto":
-        if tier in _TIERS:
-            body["serviceTier"] = _TIERS[tier]
+        if tier in TIERS:
+            body["serviceTier"] = TIERS[tier]
         else:
             leftovers.note("service_tier")
     _note_unlike(asked, leftovers)
@@ -165,10 +147,8 @@ def _config(asked: bodies.Chat, leftovers: Leftovers) -> dict[str, Any]:
     if asked.seed is not None:
         # Google's is a number of 32 bits: the same seed is the same there too.
         config["seed"] = asked.seed if -_INT32 <= asked.seed < _INT32 else asked.seed % _INT32
-    if asked.logprobs:
-        config["responseLogprobs"] = True
-        if asked.top_logprobs:
-            config["logprobs"] = asked.top_logprobs
+    if asked.logprobs or asked.top_logprobs:
+        config.update(_logprobs(asked, leftovers))
     for name, theirs in _PENALTIES:
         value = getattr(asked, name)
         if value and leftovers.note(name, known=True):
@@ -184,6 +164,15 @@ def _config(asked: bodies.Chat, leftovers: Leftovers) -> dict[str, Any]:
     return config
 
 
+def _logprobs(asked: bodies.Chat, leftovers: Leftovers) -> dict[str, Any]:
+    """Log probabilities; how many makes sense only where they are asked for."""
+    if not asked.logprobs:
+        leftovers.note("top_logprobs")
+        return {}
+    wanted = {"responseLogprobs": True}
+    return wanted | {"logprobs": asked.top_logprobs} if asked.top_logprobs else wanted
+
+
 def _format(asked: bodies.Format) -> dict[str, Any]:
     if asked.type == "text":
         return {}
@@ -195,7 +184,9 @@ def _format(asked: bodies.Format) -> dict[str, Any]:
             raise invalid("response_format.json_schema", "it is missing.")
         given = asked.json_schema.schema
         if bytes(given) not in (b"", _NULL):
-            config["responseJsonSchema"] = schema.passed(given)
+            config["responseJsonSchema"] = schema.passed(
+                schema.described(given, asked.json_schema.description)
+            )
     return config
 
 
@@ -243,17 +234,20 @@ def _thinking(
     if "thinkingBudget" in config or "thinkingLevel" in config:
         raise invalid("reasoning_effort", "it cannot stand beside Google's thinking_config.")
     found = effort.thinking(model, wanted)
-    if found is None:
+    if not effort.is_met(wanted, found):
         leftovers.note("reasoning_effort")
-    else:
+    if found is not None:
         config[found[0]] = found[1]
     return config
 
 
 def _note_unlike(asked: bodies.Chat, leftovers: Leftovers) -> None:
     for name in bodies.UNLIKE:
-        value = bytes(getattr(asked, name))
-        if value and value not in (_NULL, b"{}"):
+        given = getattr(asked, name)
+        if given is bodies.ABSENT:
+            continue
+        value = bytes(given)
+        if value != _NULL and not (value == b"{}" and name in _MAPS):
             leftovers.note(name)
     if asked.store:
         leftovers.note("store")

@@ -5,6 +5,15 @@ from __future__ import annotations
 from gemgate.core.usage import Usage
 from gemgate.dialects.gemini import usage as google
 
+TIERS = {
+    "default": "standard",
+    "standard": "standard",
+    "flex": "flex",
+    "priority": "priority",
+    "fast": "priority",
+}
+"""Google's service tier for OpenAI's word; ``auto`` leaves it to Google."""
+
 
 def usage(metadata: google.Metadata) -> dict[str, object]:
     """``usage`` of a chat completion. ``cached_tokens`` are among the prompt's."""

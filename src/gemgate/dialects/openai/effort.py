@@ -5,7 +5,8 @@ Laws:
 - models with levels get the nearest level that they take, models with budgets the tokens that Google's own
   OpenAI layer gives them [facts 6]: 1,024 for minimal and low, 8,192 for medium, 24,576 for high;
 - a name that is no model's is a route's: it gets what was asked, which is adapted when a target is chosen;
-- where a model has no thinking, or cannot do without it, the effort is one of the parameters without a like.
+- where a model has no thinking, or cannot do without it, the effort is one of the parameters without a like; a
+  model with levels gets its lowest all the same.
 """
 
 from __future__ import annotations
@@ -50,6 +51,14 @@ def thinking(model: str, effort: str) -> tuple[str, str | int] | None:
     if kind == "drop":
         return None
     return ("thinkingBudget", int(value)) if kind == "budget" else ("thinkingLevel", value.upper())
+
+
+def is_met(effort: str, found: tuple[str, str | int] | None) -> bool:
+    """Whether what ``thinking`` found is near enough to an effort not to be named as left out.
+
+    ``none`` is met by the level MINIMAL, with which a model all but stops thinking, and by no higher one.
+    """
+    return found is not None and (effort != "none" or found[1] in (0, "MINIMAL"))
 
 
 def _guess(model: str) -> Card | None:

@@ -74,6 +74,12 @@ class History:
     def add(self, at: int, message: Message) -> None:
         """Add the message at place ``at``. Raises ``Refused`` (400) for one that cannot be understood."""
         role, where = message.role, f"messages[{at}]"
+        if message.name and role != "tool":
+            self._leftovers.note("messages[].name")
+        if message.audio is not None:
+            self._leftovers.note("messages[].audio")
+        if message.images:
+            self._leftovers.note("messages[].images")
         if role == "user":
             parts = content.parts(message.content, f"{where}.content", self._leftovers)
             if not parts:

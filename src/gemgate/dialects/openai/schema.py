@@ -1,7 +1,7 @@
 """JSON Schemas on their way to Google, which takes them as they are in ``…JsonSchema`` fields.
 
 One thing is changed: ``const``, which Google reads over, becomes an ``enum`` of one value, so that a tag of a
-union keeps its meaning. All else passes byte for byte.
+union keeps its meaning. All else passes byte for byte; a description that OpenAI has beside the schema goes into it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 _NAMES = ("properties", "$defs", "definitions", "patternProperties")
 # Under these stand plain values.
 _VALUES = ("enum", "const", "default", "examples", "required")
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def passed(raw: msgspec.Raw) -> msgspec.Raw:
@@ -21,6 +22,16 @@ def passed(raw: msgspec.Raw) -> msgspec.Raw:
     if b'"const"' not in bytes(raw):
         return raw
     return msgspec.Raw(msgspec.json.encode(_schema(msgspec.json.decode(raw))))
+
+
+def described(raw: msgspec.Raw, description: str | None) -> msgspec.Raw:
+    """The schema with a description that stood beside it, where it has none of its own."""
+    if not description or bytes(memoryview(raw)[:1]) != b"{":
+        return raw
+    schema = _members.decode(raw)
+    if "description" in schema:
+        return raw
+    return msgspec.Raw(msgspec.json.encode({"description": description, **schema}))
 
 
 def is_empty(raw: msgspec.Raw) -> bool:

@@ -15,16 +15,17 @@ from typing import Any
 import msgspec
 
 from gemgate.core.errors import Refused
-from gemgate.dialects.openai import bodies, effort, schema, tools
+from gemgate.dialects.openai import bodies, effort, members, schema, tools
 from gemgate.dialects.openai.bodies import ABSENT, Audio
+from gemgate.dialects.openai.counts import TIERS
 from gemgate.dialects.openai.parameters import INVALID, Leftovers, invalid, misread
 
 Json = dict[str, Any]
 _NULL = (b"", b"null")
 
 
-class Content(msgspec.Struct):
-    """One part of a message, or of a function's output."""
+class Content(msgspec.Struct, forbid_unknown_fields=True):
+    """One part of a message, or of a function's output; an answer's has ``annotations`` and ``logprobs``."""
 
     type: str = ""
     text: str | None = None
@@ -36,10 +37,15 @@ class Content(msgspec.Struct):
     filename: str | None = None
     input_audio: Audio | None = None
     detail: str | None = None
+    annotations: msgspec.Raw = ABSENT
+    logprobs: msgspec.Raw = ABSENT
 
 
-class Item(msgspec.Struct):
-    """One item of ``input``, of whichever type; a message may leave its type out."""
+class Item(msgspec.Struct, forbid_unknown_fields=True):
+    """One item of ``input``, of whichever type; a message may leave its type out.
+
+    ``id``, ``status`` and ``summary`` stand in answers that come back; thoughts go back by their signatures alone.
+    """
 
     type: str | None = None
     role: str | None = None
@@ -50,9 +56,12 @@ class Item(msgspec.Struct):
     output: str | list[Content] | None = None
     encrypted_content: str | None = None
     extra_content: bodies.Extra | None = None
+    id: msgspec.Raw = ABSENT
+    status: msgspec.Raw = ABSENT
+    summary: msgspec.Raw = ABSENT
 
 
-class Tool(msgspec.Struct):
+class Tool(msgspec.Struct, forbid_unknown_fields=True):
     """A tool: of functions all is read, of others the type alone."""
 
     type: str
@@ -62,14 +71,14 @@ class Tool(msgspec.Struct):
     strict: bool | None = None
 
 
-class Named(msgspec.Struct):
+class Named(msgspec.Struct, forbid_unknown_fields=True):
     """A tool that ``tool_choice`` names."""
 
     type: str = "function"
     name: str = ""
 
 
-class Choice(msgspec.Struct):
+class Choice(msgspec.Struct, forbid_unknown_fields=True):
     """``tool_choice`` as an object."""
 
     type: str
@@ -78,21 +87,24 @@ class Choice(msgspec.Struct):
     tools: list[Named] = []
 
 
-class Format(msgspec.Struct):
+class Format(msgspec.Struct, forbid_unknown_fields=True):
     """``text.format``."""
 
     type: str = "text"
     schema: msgspec.Raw = ABSENT
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
 
 
-class Text(msgspec.Struct):
+class Text(msgspec.Struct, forbid_unknown_fields=True):
     """``text``."""
 
     format: Format | None = None
     verbosity: str | None = None
 
 
-class Reasoning(msgspec.Struct):
+class Reasoning(msgspec.Struct, forbid_unknown_fields=True):
     """``reasoning``; ``generate_summary`` is the old name of ``summary``."""
 
     effort: str | None = None
@@ -171,7 +183,6 @@ _REFUSED = {
     " whole conversation as input.",
     "prompt": "prompts stored at OpenAI's are not known here; send the text as instructions and input.",
 }
-_TIERS = {"default": "standard", "standard": "standard", "flex": "flex", "priority": "priority"}
 
 _body = msgspec.json.Decoder(Body)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -180,7 +191,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 def decode(body: bytes, unsupported: str) -> Asked:
     """Read the body of a request. Raises ``Refused`` (400) naming the field that cannot be understood."""
     try:
-        asked = _body.decode(body)
+        asked, unknown = members.decode(_body, body)
         fields = _fields.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         raise misread(fault) from None
@@ -198,7 +209,7 @@ def decode(body: bytes, unsupported: str) -> Asked:
             raise invalid(f"tools[{at}].name", "a function must have a name.")
     if asked.background and asked.store is False:
         raise invalid("background", "an answer in the background must be stored.")
-    return Asked(asked, fields, _left_out(asked, fields, unsupported))
+    return Asked(asked, fields, _left_out(asked, fields, unknown, unsupported))
 
 
 def _stored(asked: Body) -> bool:
@@ -220,14 +231,16 @@ def _tool(name: str, kind: str) -> Refused:
     )
 
 
-def _left_out(asked: Body, fields: dict[str, msgspec.Raw], unsupported: str) -> tuple[str, ...]:
+def _left_out(
+    asked: Body, fields: dict[str, msgspec.Raw], unknown: tuple[str, ...], unsupported: str
+) -> tuple[str, ...]:
     """The names of what has no like at Google. Raises ``Refused`` where the setting says so."""
     left = Leftovers(unsupported)
     stored = _stored(asked)
     if asked.reasoning is not None and asked.reasoning.effort is not None:
         if asked.reasoning.effort not in effort.EFFORTS:
             raise invalid("reasoning.effort", f"it must be one of {', '.join(effort.EFFORTS)}.")
-        if thinking(asked) is None:
+        if not effort.is_met(asked.reasoning.effort, thinking(asked)):
             left.note("reasoning.effort")
     if asked.parallel_tool_calls is False and asked.tools:
         left.note("parallel_tool_calls")
@@ -237,18 +250,27 @@ def _left_out(asked: Body, fields: dict[str, msgspec.Raw], unsupported: str) -> 
         left.note("metadata")
     if asked.text is not None and asked.text.verbosity not in (None, "medium"):
         left.note("text.verbosity")
-    if asked.service_tier not in (None, "auto", *_TIERS):
+    if asked.service_tier not in (None, "auto", *TIERS):
         left.note("service_tier")
     if stored and asked.top_logprobs:
         left.note("top_logprobs")  # interactions tell none
-    if stored and LOGPROBS in (asked.include or ()):
+    if any(one != ENCRYPTED and (stored or one != LOGPROBS) for one in asked.include or ()):
         left.note("include")
     if any(content.detail not in (None, "auto") for content in _contents(asked.input)):
         left.note("input_image.detail")
+    for name in _unknown(fields, unknown):
+        left.note(name)
+    return left.names
+
+
+def _unknown(fields: dict[str, msgspec.Raw], inside: tuple[str, ...]) -> Iterator[str]:
+    """What is not known: fields at the top, and members ``inside`` of them."""
     for name, value in fields.items():
         if name not in _KNOWN and name not in _SILENT and bytes(value) not in _NULL:
-            left.note(name)
-    return left.names
+            yield name
+    for name in inside:
+        if name not in fields:
+            yield name
 
 
 def _contents(items: str | list[Item] | None) -> Iterator[Content]:
@@ -259,7 +281,7 @@ def _contents(items: str | list[Item] | None) -> Iterator[Content]:
 
 def tier(asked: Body) -> str:
     """Google's name of the service tier, empty for the default."""
-    return _TIERS.get(asked.service_tier or "", "")
+    return TIERS.get(asked.service_tier or "", "")
 
 
 def functions(asked: Body) -> tuple[list[Json], Json | None]:
@@ -293,4 +315,4 @@ def json_schema(asked: Body) -> tuple[bool, msgspec.Raw]:
         raise invalid("text.format.type", f"'{form.type}' is neither text, json_object nor json_schema.")
     if bytes(form.schema) in _NULL:
         raise invalid("text.format.schema", "a schema is due.")
-    return True, schema.passed(form.schema)
+    return True, schema.passed(schema.described(form.schema, form.description))
