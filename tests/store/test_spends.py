@@ -37,6 +37,10 @@ def spent(conn: Connection) -> dict[tuple[int, int], int]:
     return {(one.budget, one.slot): one.amount for one in spends.since(conn)}
 
 
+def bodies(conn: Connection, names: list[str], now: int = 0) -> dict[str, bytes]:
+    return {name: one.body for name, one in signatures.find(conn, names, now).items()}
+
+
 def braked(conn: Connection, **changes: Any) -> Intent:
     """A try of a key with a budget of money and one of tokens, both held."""
     if not budgets.every(conn):
@@ -202,12 +206,12 @@ def test_tags_are_cleaned_and_two_that_became_one_are_one(conn: Connection) -> N
 def test_what_an_answer_showed_is_kept_with_its_row_until_it_expires(conn: Connection) -> None:
     one, other = Kept("aa", b"\x00first", START + 5), Kept("bb", b"second", START + 50)
     ledger.settle(conn, [record(intent(identity()), kept=(one, other))])
-    assert signatures.find(conn, ["aa", "bb", "cc"]) == {"aa": b"\x00first", "bb": b"second"}
-    assert signatures.find(conn, ["aa", "bb"], START + 5) == {"bb": b"second"}
+    assert bodies(conn, ["aa", "bb", "cc"]) == {"aa": b"\x00first", "bb": b"second"}
+    assert bodies(conn, ["aa", "bb"], START + 5) == {"bb": b"second"}
     assert signatures.find(conn, []) == {}
     again = Kept("aa", b"other", START + 70)
     ledger.settle(conn, [record(intent(identity()), kept=(again,))])
-    assert signatures.find(conn, ["aa"]) == {"aa": b"other"}
+    assert bodies(conn, ["aa"]) == {"aa": b"other"}
     assert signatures.sweep(conn, START + 49) == 0
     assert signatures.sweep(conn, START + 99, 1) == 1
     assert list(signatures.find(conn, ["aa", "bb"])) == ["aa"]
@@ -216,7 +220,7 @@ def test_what_an_answer_showed_is_kept_with_its_row_until_it_expires(conn: Conne
 def test_more_names_than_one_statement_takes(conn: Connection) -> None:
     many = [Kept(str(place), b"%d" % place, START) for place in range(1_203)]
     signatures.keep(conn, many)
-    assert signatures.find(conn, [one.name for one in many]) == {one.name: one.body for one in many}
+    assert signatures.find(conn, [one.name for one in many]) == {one.name: one for one in many}
 
 
 def test_events_come_with_their_row_once_and_are_read_newest_first(conn: Connection) -> None:

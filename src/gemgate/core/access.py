@@ -159,7 +159,7 @@ class Keys:
         sum_ = digest(token)
         found = self._tokens.get(sum_)
         if found is None or not hmac.compare_digest(found.digest, sum_):
-            raise _unknown()
+            raise unknown()
         if found.valid_until and now >= found.valid_until:
             raise _refused(401, "KEY_EXPIRED", "This key was rotated and its time of grace is over.", _NEW)
         key = self._keys[found.key]
@@ -229,7 +229,8 @@ def missing() -> Refused:
     )
 
 
-def _unknown() -> Refused:
+def unknown() -> Refused:
+    """The refusal of a token that is none of ours, or whose key is gone."""
     return _refused(
         401,
         "KEY_UNKNOWN",

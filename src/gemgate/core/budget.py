@@ -228,6 +228,14 @@ class Budgets:
         purse.roll(now)
         return purse.start
 
+    def charged(self) -> dict[tuple[int, int], int]:
+        """What is known to be spent, by budget and slot, whoever charged it; slots that are over may be left out."""
+        return {
+            (number, of): amount
+            for number, purse in self._purses.items()
+            for of, amount in purse.spends.items()
+        }
+
     def standing(self, budget: Budget, now: int) -> Bar:
         """How a budget stands for one who waits for it."""
         purse = self._purses.get(budget.id)

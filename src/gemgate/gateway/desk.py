@@ -28,7 +28,8 @@ class Desk:
     ``board`` is the state of quota and health, ``waiting`` where calls wait for room, ``affinity`` what belongs
     to which project, ``signatures`` what clients of OpenAI's API do not send back. ``keys`` are the virtual keys in
     force (None while they could not be read) and ``brakes`` their budgets and limits, both as of ``revision``.
-    ``tidied`` is set once what earlier processes left open has been closed.
+    ``tidied`` is set once what earlier processes left open has been closed. ``good`` is when (UTC µs) each of what
+    runs by itself did well last: ``access`` the looking for what is in force, ``state`` the keeping of the state.
     """
 
     snapshot: Snapshot
@@ -46,6 +47,7 @@ class Desk:
     revision: int = -1
     watch: Watch = field(default_factory=Watch)
     tidied: asyncio.Event = field(default_factory=asyncio.Event)
+    good: dict[str, int] = field(default_factory=dict)
     under_way: int = 0
     _chance: random.Random = field(default_factory=random.Random)
 

@@ -77,6 +77,10 @@ async def _health(exchange: Exchange, desk: Desk) -> None:
             "version": __version__,
             "calls_under_way": desk.under_way,
             "store": health._asdict(),
+            # How long ago keys and budgets were last read, and the state last kept.
+            "seconds_since": {
+                name: round((desk.clock.now() - at) / 1_000_000, 1) for name, at in desk.good.items()
+            },
         }
     )
     await exchange.answer(200 if serving else 503, [*JSON, (b"cache-control", b"no-store")], body)

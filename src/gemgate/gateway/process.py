@@ -29,12 +29,13 @@ from gemgate.config.installation import installation_secret
 from gemgate.config.running import url_of
 from gemgate.core.call import mint
 from gemgate.core.errors import Refused
-from gemgate.gateway import access, listener, state
+from gemgate.gateway import listener, state
 from gemgate.gateway.affinity import Affinity
 from gemgate.gateway.board import Board
 from gemgate.gateway.brakes import Brakes
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.inforce import InForce
 from gemgate.gateway.settle import charge
 from gemgate.gateway.signatures import Signatures
 from gemgate.gateway.snapshot import Snapshot
@@ -107,23 +108,32 @@ async def _desk(snapshot: Snapshot, clock: Clock) -> Desk:
         board=board,
         waiting=Waiting(board),
         affinity=Affinity(db, secret),
-        signatures=Signatures(db, secret),
+        signatures=Signatures(db, secret, clock),
         brakes=Brakes(clock, board),
     )
 
 
-async def _tidy(desk: Desk) -> None:
+async def _tidy(desk: Desk, in_force: InForce) -> None:
     """Close the calls that dead processes left open: as soon as the store can be written, and then once a
-    minute, for an old process may still be draining beside this one."""
+    minute, for an old process may still be draining beside this one. What they spent counts from then on."""
+    said = set[str]()
     while True:
         try:
             closed = await desk.db.sweep(lambda intent, usage: charge(desk.snapshot, intent, usage))
+            if closed:
+                log.warning("closed as interrupted what an earlier process left open: calls %d", closed)
+            whole = await in_force.again()
         except Refused:
+            whole = False
+        except Exception as error:  # noqa: BLE001 - an edge: one bad row must not end the tidying for good
+            whole, kind = False, type(error).__name__
+            if kind not in said:
+                log.error("what earlier processes left open cannot be closed: %s: %s", kind, error)
+            said.add(kind)
+        if not whole:
             await asyncio.sleep(RETRY)
             continue
         desk.tidied.set()
-        if closed:
-            log.warning("closed as interrupted what an earlier process left open: calls %d", closed)
         await asyncio.sleep(TIDY)
 
 
@@ -140,12 +150,13 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     desk = await _desk(_snapshot(arguments, settings), arguments.clock)
     await state.restore(desk)
     desk.watch.start()
-    tidying = [loop.create_task(_tidy(desk)), loop.create_task(state.keep(desk))]
+    in_force = InForce(desk)
+    tidying = [loop.create_task(_tidy(desk, in_force)), loop.create_task(state.keep(desk))]
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(desk.tidied.wait(), PATIENCE)
     # After what dead processes held of budgets was charged.
-    await access.look(desk)
-    tidying.append(loop.create_task(access.follow(desk)))
+    await in_force.look()
+    tidying.append(loop.create_task(in_force.follow()))
     server = listener.server(settings, Surface(desk, lambda: url_of(settings.data, "console")))
 
     def stop() -> None:
@@ -180,6 +191,8 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         desk.watch.stop()
         for task in tidying:
             task.cancel()
+        await asyncio.wait(tidying, timeout=PATIENCE)
+        await in_force.flush()
         await state.keep_now(desk)
         await desk.upstream.close()
         await desk.db.close()

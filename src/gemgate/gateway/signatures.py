@@ -4,7 +4,9 @@ Laws:
 
 - they are committed with the row of the answer that had them, so before its end leaves;
 - an id leads to a signature only for the virtual key whose call it was;
-- they are kept for a day: a tool conversation that rests longer goes on without, as Google documents.
+- memory holds so many bytes at most, whatever clients send; the oldest go first, and are found in the store;
+- they are kept for a day, in memory as in the store: a tool conversation that rests longer goes on without, as
+  Google documents.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from gemgate.core import fingerprint
 from gemgate.core.call import Kept
 from gemgate.core.errors import Refused
 from gemgate.dialects.openai.reading import Signature
+from gemgate.gateway.clock import Clock
 from gemgate.store import signatures
 from gemgate.store.database import Database
 
 DAY: Final = 86_400 * 1_000_000
-MOST: Final = 20_000  # held in memory
+MOST: Final = 32 * 1024 * 1024  # bytes held in memory
+EACH: Final = 512  # bytes that one takes beside its text
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Signature)
 
@@ -30,25 +34,31 @@ _decoder = msgspec.msgpack.Decoder(Signature)
 class Signatures:
     """What was kept. Names are keyed hashes of the virtual key and the tool-call id."""
 
-    def __init__(self, db: Database, secret: bytes) -> None:
+    def __init__(self, db: Database, secret: bytes, clock: Clock) -> None:
         self._db = db
         self._secret = secret
-        self._known: dict[str, Signature] = {}
+        self._clock = clock
+        self._known: dict[str, tuple[Signature, int]] = {}  # each with when it expires
+        self.size = 0
+        """The bytes held in memory, about."""
 
     async def find(self, key: int, call_ids: Sequence[str]) -> Mapping[str, Signature]:
         """What is known of these tool calls. While the store cannot be asked, what memory has of them."""
         if not call_ids:
             return {}
+        now = self._clock.now()
         names = {self._name(key, call_id): call_id for call_id in call_ids}
-        found = {call_id: self._known[name] for name, call_id in names.items() if name in self._known}
+        known = {call_id: self._known.get(name) for name, call_id in names.items()}
+        found = {call_id: one[0] for call_id, one in known.items() if one is not None and one[1] > now}
         missing = [name for name, call_id in names.items() if call_id not in found]
         if missing:
             try:
-                rows = await self._db.run(lambda conn: signatures.find(conn, missing))
+                rows = await self._db.run(lambda conn: signatures.find(conn, missing, now))
             except Refused:
                 return found
-            for name, body in rows.items():
-                found[names[name]] = self._remember(name, _decoder.decode(body))
+            for name, row in rows.items():
+                found[names[name]] = one = _decoder.decode(row.body)
+                self._remember(name, one, row.expires_at)
         return found
 
     def keep(self, key: int, fresh: Iterable[tuple[str, Signature]], now: int) -> tuple[Kept, ...]:
@@ -56,16 +66,28 @@ class Signatures:
         rows = []
         for call_id, signature in fresh:
             name = self._name(key, call_id)
-            self._remember(name, signature)
+            self._remember(name, signature, now + DAY)
             rows.append(Kept(name, _encoder.encode(signature), now + DAY))
         return tuple(rows)
 
-    def _remember(self, name: str, signature: Signature) -> Signature:
-        if len(self._known) >= MOST:
-            for old in list(self._known)[: MOST // 10]:
-                del self._known[old]
-        self._known[name] = signature
-        return signature
+    def _remember(self, name: str, signature: Signature, expires_at: int) -> None:
+        self._forget(name)
+        size = _size(signature)
+        if size > MOST:
+            return
+        while self.size + size > MOST:
+            self._forget(next(iter(self._known)))
+        self._known[name] = signature, expires_at
+        self.size += size
+
+    def _forget(self, name: str) -> None:
+        old = self._known.pop(name, None)
+        if old is not None:
+            self.size -= _size(old[0])
 
     def _name(self, key: int, call_id: str) -> str:
         return fingerprint.name(self._secret, f"{key}/{call_id}".encode())
+
+
+def _size(signature: Signature) -> int:
+    return EACH + len(signature.text) + len(signature.google_id) + len(signature.name)

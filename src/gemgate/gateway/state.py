@@ -5,7 +5,8 @@ Laws:
 - what is read from the record at the start makes the windows as full as they were: tries whose rows are settled
   with the tokens they had, tries still open with their estimate;
 - a restart that cannot read the record starts with empty windows and says so; the first refusals then teach;
-- keeping is one short transaction, seldom made while nothing changes.
+- keeping is one short transaction, seldom made while nothing changes;
+- no fault ends the keeping: it is said once, and ``/healthz`` says how long ago it went well.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ log = logging.getLogger("gemgate.gateway")
 PERIOD = 1.0  # seconds of real time
 UNSUMMED = 200_000  # tries that the start sums up at most
 QUIET = 5  # periods without a change after which the state is kept all the same, so that it does not look old
+OVERDUE = 5.0  # seconds of real time after which a look that did not do well is shown
 MINUTE = 61 * 1_000_000  # µs: a minute window, without its margin
 RECENT = 601 * 1_000_000  # µs: the longest rolling window, money's
 
@@ -71,10 +73,16 @@ async def restore(desk: Desk) -> None:
 
 async def keep(desk: Desk) -> None:
     """Keep the state once a second, for as long as the gateway runs."""
-    keeper = Keeper(desk)
+    keeper, said = Keeper(desk), set[str]()
     while True:
         await asyncio.sleep(PERIOD)
-        await keeper.turn()
+        try:
+            await keeper.turn()
+        except Exception as error:  # noqa: BLE001 - an edge: one bad value must not end the keeping for good
+            kind = type(error).__name__
+            if kind not in said:
+                log.warning("the state cannot be kept: %s: %s", kind, error)
+            said.add(kind)
 
 
 async def keep_now(desk: Desk) -> None:
@@ -106,6 +114,7 @@ class Keeper:
         if not fresh and not changes and states == self._states and body == self._body:
             self._quiet += 1
             if self._quiet < QUIET:
+                desk.good["state"] = now
                 return
         self._quiet = 0
         board.changes = []
@@ -120,11 +129,12 @@ class Keeper:
         except Refused:
             board.changes = changes + board.changes
             return
+        desk.good["state"] = now
         self._windows, self._states, self._body = windows, states, body
 
     def _queue(self) -> bytes:
         """Who waits, for what, at which place, and how long it may take."""
-        waiting = self._desk.waiting
+        waiting, since = self._desk.waiting, self._desk.good.get("access", 0)
         return msgspec.json.encode(
             {
                 "waiting": len(waiting.waiters),
@@ -132,5 +142,11 @@ class Keeper:
                 "under_way": self._desk.under_way,
                 "may_hedge": self._desk.board.allowance.enough,
                 "brakes": self._desk.brakes.shown(),
+                # Since when keys and budgets could not be read; what moves by itself is no change to keep.
+                "unread_since": since if self._overdue(since) else 0,
             }
         )
+
+    def _overdue(self, since: int) -> bool:
+        clock = self._desk.clock
+        return clock.real((clock.now() - since) / 1_000_000) > OVERDUE

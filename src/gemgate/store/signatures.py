@@ -25,19 +25,18 @@ def keep(conn: sqlite3.Connection, kept: Sequence[Kept]) -> None:
         conn.executemany(_KEEP, [(one.name, one.body, one.expires_at) for one in kept])
 
 
-def find(conn: sqlite3.Connection, names: Iterable[str], now: int = 0) -> dict[str, bytes]:
-    """The bodies of the names that are known and have not expired before ``now`` (UTC µs)."""
-    found: dict[str, bytes] = {}
+def find(conn: sqlite3.Connection, names: Iterable[str], now: int = 0) -> dict[str, Kept]:
+    """What is kept under those of the names that are known and have not expired at ``now`` (UTC µs)."""
+    found: dict[str, Kept] = {}
     asked = list(dict.fromkeys(names))
     for place in range(0, len(asked), _MOST):
         some = asked[place : place + _MOST]
         marks = ",".join("?" * len(some))
-        found.update(
-            conn.execute(
-                f"SELECT name, body FROM signatures WHERE name IN ({marks}) AND expires_at > ?",  # noqa: S608
-                (*some, now),
-            )
+        rows = conn.execute(
+            f"SELECT name, body, expires_at FROM signatures WHERE name IN ({marks}) AND expires_at > ?",  # noqa: S608
+            (*some, now),
         )
+        found.update((name, Kept(name, body, expires_at)) for name, body, expires_at in rows)
     return found
 
 

@@ -13,6 +13,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from gemgate.core.budget import Budget
+from gemgate.core.budget import since as first_slot
 from gemgate.core.call import Charged
 from gemgate.store.columns import ADD_SPENDS
 
@@ -36,3 +38,19 @@ def since(conn: sqlite3.Connection, slot: int = 0) -> list[Charged]:
     """What was spent in slots that begin at ``slot`` (UTC µs) or later."""
     rows = conn.execute("SELECT budget_id, slot, spent FROM budget_spends WHERE slot >= ?", (slot,))
     return [Charged(*row) for row in rows]
+
+
+def counting(conn: sqlite3.Connection, budgets: Iterable[Budget], now: int) -> list[Charged]:
+    """What was spent in the slots that count at ``now`` (UTC µs), of those of the budgets that are in force.
+
+    Short however old the record is: 61 slots of a budget at most.
+    """
+    found: list[Charged] = []
+    for one in budgets:
+        if not one.disabled_at:
+            place = one.id, first_slot(one, now)
+            rows = conn.execute(
+                "SELECT slot, spent FROM budget_spends WHERE budget_id = ? AND slot >= ?", place
+            )
+            found += [Charged(one.id, slot, spent) for slot, spent in rows]
+    return found
