@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
+import msgspec
 import pytest
 
 from gemgate.config import load
 from gemgate.config.book import load_book
+from gemgate.core.call import Cost
+from gemgate.core.estimate import Held
+from gemgate.core.meter import Meter
 from gemgate.core.routing import Target
+from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind, Verdict
 from gemgate.dialects.gemini import methods, request
 from gemgate.gateway.affinity import MOST, Affinity
@@ -247,6 +252,29 @@ async def _never() -> Message:
 
 async def _nowhere(message: Message) -> None:
     raise AssertionError(message)
+
+
+def test_the_size_of_what_google_holds_is_learned_from_answers_and_not_taken_for_text(tmp_path: Path) -> None:
+    async def play() -> None:
+        room = Room(tmp_path, 10)
+        target, estimates = Target("gemini-2.5-flash", "one"), room.board.estimates
+        ticket = room.ticket()
+        assert ticket.asked is not None
+        ticket.match = methods.match("POST", "/v1beta/interactions")
+        ticket.asked = msgspec.structs.replace(ticket.asked, refers=("cachedContents/c",), input_estimate=100)
+        before = Sight(room.board, ticket).tokens(target)
+        for usage in (Usage(50_100, 50_000, 300, 600), None):
+            trial = Trial(1, target, 0)
+            trial.holds = (room.board.quota.take(room.board.bucket(target), 1, 0, room.board.clock.now()),)
+            trial.verdict, trial.meter = Verdict(kind=Kind.OK, status=200, billed=True), Meter()
+            trial.meter.response, trial.meter.usage = "i1", usage
+            trial.input_estimate = 100
+            room.board.settled(trial, ticket, usage, Cost())
+        assert estimates.held(("cachedContents/c", "interactions/i1")) == Held(51_000, 50_000)
+        assert estimates.tokens(target.model, 100) == 100  # the ratio of bytes to tokens is that of text
+        assert Sight(room.board, ticket).tokens(target) == before + 50_000
+
+    asyncio.run(play())
 
 
 def test_the_line_is_shown_while_somebody_who_got_room_has_yet_to_wake(tmp_path: Path) -> None:
