@@ -9,7 +9,7 @@ Laws:
 - whatever numbers a request names, nothing is below zero, and no least above its most;
 - what Google holds of the input (caches, earlier interactions, files) may be as large as the model's context, where
   nothing of it is known;
-- not in it, for nobody knows them before: searches for grounding, and what Google caches by itself, which makes a call
+- not in it, for nobody knows them before: searches for grounding, and what Google caches by itself, which makes it
   cheaper.
 """
 
