@@ -292,7 +292,10 @@ def test_openais_door(simulator: Simulator, ann: httpx.Client, bob: httpx.Client
     chat = {"model": MODEL, "messages": [{"role": "user", "content": picture}]}
     assert_unseen(bob, simulator, "GET", path)
     assert_unseen(bob, simulator, "DELETE", path)
-    assert_unseen(bob, simulator, "POST", "/openai/v1/responses", json=after)
+    simulator.clear()
+    unknown = bob.post("/openai/v1/responses", json=after)
+    assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "previous_response_not_found")
+    assert simulator.log() == []
     assert_unseen(bob, simulator, "POST", "/openai/v1/chat/completions", json=chat)
     astray = {**chat, "model": "../" + uri.rpartition("v1beta/")[2]}
     simulator.clear()

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gemgate.core.call import Streaming, spell
+from gemgate.core.errors import Refused
 from gemgate.dialects.gemini import errors as google
 from gemgate.dialects.gemini.errors import Complaint
 from gemgate.dialects.gemini.methods import Match, Reading
@@ -47,6 +48,10 @@ class GoogleDoor:
         """An error body of Google's."""
         return body
 
+    def meant(self, refused: Refused) -> Refused:
+        """What a refusal of ours means at this door."""
+        return refused
+
     def broken(self, body: bytes, streaming: Streaming, match: Match | None, sent: int) -> bytes:
         """An error body as the last event of a stream, of which ``sent`` bytes in whole events have left."""
         if streaming is Streaming.ARRAY:
@@ -55,9 +60,9 @@ class GoogleDoor:
             return google.interactions_error(body)
         return google.sse_error(body)
 
-    def whole(self, status: int, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+    def whole(self, status: int, headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
         """A whole answer of Google's, good or bad."""
-        return headers, body
+        return status, headers, body
 
     def head(self, headers: Headers) -> Headers:
         """The headers of a stream."""
@@ -84,6 +89,7 @@ class OpenAIDoor:
         self._created = created
         self._read: Read | None = None
         self._rendering: Rendering | None = None
+        self._follows = ""  # the answer before, by OpenAI's id
 
     def read(self, query: Mapping[str, str], body: bytes, unsupported: str) -> Read:
         """What is asked. Raises Refused 404 for a path that is not served, 400 for what cannot be understood."""
@@ -94,6 +100,7 @@ class OpenAIDoor:
         """The call as one of Google's. ``routes`` are what stands in a list of models beside Google's."""
         assert self._read is not None
         pivot = self._read.pivot(signatures)
+        self._follows = pivot.follows
         self._rendering = pivot.rendering(self._call_id, self._read.model, self._created)
         if isinstance(self._rendering, models.All):
             self._rendering.routes = routes
@@ -112,6 +119,12 @@ class OpenAIDoor:
         """An error of ours: headers and body."""
         return JSON, errors.render(complaint, spell(call_id))
 
+    def meant(self, refused: Refused) -> Refused:
+        """What a refusal of ours means at this door: the answer before is no thing of a path."""
+        if self._follows and refused.code == "THING_NOT_FOUND" and "interactions/" in refused.message:
+            return errors.lost(self._follows)
+        return refused
+
     def wording(self, status: int, body: bytes) -> bytes:
         """An error body of Google's in OpenAI's form."""
         return errors.from_google(status, body) or body
@@ -120,13 +133,17 @@ class OpenAIDoor:
         """An error body as the last event of a stream."""
         return errors.responses_error(body) if self.name == doors.RESPONSES else errors.stream_error(body)
 
-    def whole(self, status: int, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+    def whole(self, status: int, headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
         """A whole answer of Google's, good or bad, decoded, in OpenAI's words."""
         kept = [pair for pair in headers if pair[0] not in _BODY_HEADERS]
+        if status == 404 and self._follows and errors.names_no_model(body):
+            refused = errors.lost(self._follows)
+            said = errors.render(google.from_refused(refused), spell(self._call_id))
+            return refused.status, [*kept, *JSON], said
         if status >= 400:
-            return [*kept, *JSON], self.wording(status, body)
+            return status, [*kept, *JSON], self.wording(status, body)
         assert self._rendering is not None
-        return [*kept, *JSON], self._rendering.whole(body)
+        return status, [*kept, *JSON], self._rendering.whole(body)
 
     def take(self, body: bytes) -> None:
         """Google's good answer to a part of the call, decoded; ``whole`` gets the last one, and tells of all.

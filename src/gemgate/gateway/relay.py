@@ -55,7 +55,7 @@ async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
         status = found.status if found.status >= 400 else 502
         headers, body = ticket.door.error(errors.from_verdict(found), ticket.call_id, ticket.match)
     elif ticket.door.translates:
-        headers, body = ticket.door.whole(status, headers, decoded(headers, body))
+        status, headers, body = ticket.door.whole(status, headers, decoded(headers, body))
     if not found.ok:
         ticket.marks += ticket.door.again(found.kind in (Kind.BUSY, Kind.BROKEN))
     ticket.conclude(found, status)

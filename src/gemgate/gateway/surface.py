@@ -173,6 +173,7 @@ class Surface:
 
     async def _refuse(self, ticket: Ticket, refused: Refused) -> None:
         """Record and show what gemgate refuses; inside a stream in the form of the stream."""
+        refused = ticket.door.meant(refused)
         ticket.refuse(refused)
         ticket.marks += ticket.door.again(refused.retryable)
         headers, body = ticket.door.error(errors.from_refused(refused), ticket.call_id, ticket.match)

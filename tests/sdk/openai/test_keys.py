@@ -165,8 +165,9 @@ def test_a_response_belongs_to_the_key_that_made_it(keyed: Keyed, name: str) -> 
         with pytest.raises(openai.NotFoundError) as caught:
             other.responses.retrieve(made.id)
         assert made.output_text not in str(caught.value)
-        with pytest.raises(openai.NotFoundError):
+        with pytest.raises(openai.BadRequestError) as unknown:
             other.responses.create(model=FLASH, input="And lakes?", previous_response_id=made.id)
+        assert unknown.value.code == "previous_response_not_found"
         with pytest.raises(openai.NotFoundError):
             other.responses.delete(made.id)
         assert maker.responses.retrieve(made.id).id == made.id

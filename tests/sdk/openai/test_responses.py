@@ -166,8 +166,13 @@ def test_a_limit_makes_it_incomplete(client: OpenAI, store: bool) -> None:
 def test_an_unknown_response(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         client.responses.retrieve("resp_none")
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.BadRequestError) as caught:
         client.responses.create(model=FLASH, input="Go on.", previous_response_id="resp_none")
+    assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
+    first = client.responses.create(model=FLASH, input="Tell me about rivers.")
+    with pytest.raises(openai.NotFoundError) as missing:
+        client.responses.create(model="gemini-0", input="Go on.", previous_response_id=first.id)
+    assert missing.value.code == "model_not_found"
 
 
 @STORES

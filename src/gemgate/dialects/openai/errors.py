@@ -13,9 +13,13 @@ import re
 import msgspec
 
 from gemgate.core import fingerprint
+from gemgate.core.errors import Refused
 from gemgate.dialects.gemini.errors import DOMAIN, Complaint
 from gemgate.dialects.openai.parameters import INVALID, UNSUPPORTED
 
+KEPT = "An answer is kept unless store is false. Ids of other makers are not known here."
+"""The hint for ids of answers that nobody keeps."""
+_LOST = "PREVIOUS_RESPONSE_NOT_FOUND"
 _TYPES = {
     401: "authentication_error",
     402: "insufficient_quota",
@@ -86,6 +90,8 @@ def render(complaint: Complaint, call: str) -> bytes:
     if complaint.code in (INVALID, UNSUPPORTED):
         found = _FIELD.search(complaint.message)
         param = found[1] if found is not None else None
+    elif complaint.code == _LOST:
+        param = "previous_response_id"
     error: dict[str, object] = {
         "message": fingerprint.redact(complaint.message),
         "type": kind(complaint.status),
@@ -98,6 +104,17 @@ def render(complaint: Complaint, call: str) -> bytes:
     if call:
         error["call"] = call
     return msgspec.json.encode({"error": error})
+
+
+def lost(previous: str) -> Refused:
+    """The refusal of a ``previous_response_id`` that nobody keeps: OpenAI's own API says 400 there, not 404."""
+    return Refused(400, "PREVIOUS_RESPONSE_NOT_FOUND", f"Nobody keeps an answer {previous}.", hint=KEPT)
+
+
+def names_no_model(body: bytes) -> bool:
+    """Whether a 404 of Google's is about something else than the model."""
+    error = _google(body)
+    return error is not None and not _MODEL.search(error.message)
 
 
 def from_google(status: int, body: bytes) -> bytes | None:

@@ -71,7 +71,8 @@ class Rendering(Protocol):
 class Pivot(msgspec.Struct, frozen=True):
     """The call of Google's: ``path`` is raw (ids encoded), ``query`` without the question mark.
 
-    ``rendering(call id, the model asked for, seconds since 1970)`` makes the way back of one answer.
+    ``rendering(call id, the model asked for, seconds since 1970)`` makes the way back of one answer. ``follows`` is
+    the answer that this one follows, by OpenAI's id, empty for none.
     """
 
     verb: str
@@ -79,6 +80,7 @@ class Pivot(msgspec.Struct, frozen=True):
     query: str
     body: bytes
     rendering: Callable[[bytes, str, int], Rendering]
+    follows: str = ""
 
 
 class Read(Protocol):

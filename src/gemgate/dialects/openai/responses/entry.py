@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from gemgate.core.errors import Refused
+from gemgate.dialects.openai import errors
 from gemgate.dialects.openai.doors import Door
 from gemgate.dialects.openai.parameters import invalid
 from gemgate.dialects.openai.pivot import Pivot, Read, Signature, model_path
@@ -61,7 +62,8 @@ class Created(msgspec.Struct, frozen=True):
         if asked.stored:
             body = steps.interaction(asked, signatures)
             after = -1 if asked.body.stream else None
-            return Pivot("POST", _PATH, "", body, partial(Told, asked, after))
+            previous = asked.body.previous_response_id or ""
+            return Pivot("POST", _PATH, "", body, partial(Told, asked, after), previous)
         body = steps.generation(asked, signatures)
         action, query = ("streamGenerateContent", "alt=sse") if asked.body.stream else ("generateContent", "")
         return Pivot("POST", model_path(asked.model, action), query, body, partial(Generated, asked))
@@ -101,7 +103,6 @@ def _interaction(name: str, *, previous: bool = False) -> str:
     found = name.removeprefix(form.NAME)
     if found and found != name and not found.startswith(form.UNSTORED):
         return found
-    hint = "An answer is kept unless store is false. Ids of other makers are not known here."
     if previous:
-        raise Refused(400, "PREVIOUS_RESPONSE_NOT_FOUND", f"Nobody keeps an answer {name}.", hint=hint)
-    raise Refused(404, "NOT_KEPT", f"Nobody keeps an answer {name}.", hint=hint)
+        raise errors.lost(name)
+    raise Refused(404, "NOT_KEPT", f"Nobody keeps an answer {name}.", hint=errors.KEPT)
