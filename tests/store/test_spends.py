@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from keyed import budget, key
 from sampled import START, assumed, attempt, findings, identity, intent, priced, record
 
+from gemgate.core.budget import slot as slot_of
 from gemgate.core.call import Charged, Event, Intent, Kept, Record
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
@@ -265,3 +266,15 @@ def test_the_state_that_is_kept_lets_go_of_what_has_expired(conn: Connection) ->
     quotas.keep(conn, [], [], b"{}", identity(), now)
     assert spent(conn) == {(rolling.id, now): 1}
     assert list(signatures.find(conn, ["old", "new"])) == ["new"]
+
+
+def test_only_the_slots_that_count_are_read(conn: Connection) -> None:
+    rolling = budget(conn, "rolling", period="rolling", seconds=60)
+    daily, gone = budget(conn, "daily"), budget(conn, "gone", disabled_at=1)
+    second, start = 1_000_000, slot_of(daily, START)
+    rows = [Charged(rolling.id, START // second * second - n * second, 1) for n in range(500)]
+    rows += [Charged(daily.id, start, 5), Charged(daily.id, start - 1, 7), Charged(gone.id, start, 9)]
+    spends.add(conn, [rows])
+    found = spends.counting(conn, [rolling, daily, gone], START)
+    assert sum(one.amount for one in found if one.budget == rolling.id) == 61
+    assert [one for one in found if one.budget != rolling.id] == [Charged(daily.id, start, 5)]
