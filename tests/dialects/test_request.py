@@ -163,6 +163,25 @@ def test_an_object_of_unexpected_fields_is_googles_to_judge() -> None:
     assert asked("/v1/interactions", {"model": 5}).model == ""
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "model"),
+    [
+        ("/v1beta/openai/videos", {"model": "veo-3.1", "prompt": "x"}, "veo-3.1"),
+        ("/v1beta/openai/videos", b' \n{"model": "models/veo-3.1"}', "veo-3.1"),
+        ("/v1beta/openai/videos", b'--sign\r\ncontent-disposition: form-data; name="model"', ""),
+        ("/v1beta/openai/videos", b"", ""),
+        ("/v1beta/openai/videos", {"model": 5}, ""),
+        ("/v1beta/decisions", {"model": "gemini-3.8-flash", "input": "x"}, "gemini-3.8-flash"),
+        ("/v1beta/tunedModels", {"baseModel": "models/gemini-2.5-pro"}, "gemini-2.5-pro"),
+        ("/v1beta/tunedModels", {"base_model": "gemini-2.5-pro"}, "gemini-2.5-pro"),
+        ("/v1beta/tunedModels", {"tunedModelSource": {"tunedModel": "tunedModels/a"}}, "tunedModels/a"),
+        ("/v1beta/tunedModels", {"model": "gemini-2.5-flash", "displayName": "x"}, ""),
+    ],
+)
+def test_the_model_is_found_in_bodies_that_make_something(path: str, body: object, model: str) -> None:
+    assert asked(path, body).model == model
+
+
 def test_encoded_and_uninspected_bodies_pass_unread() -> None:
     packed = asked("/v1/models/m:generateContent", b"\x1f\x8b", headers={"content-encoding": "gzip"})
     assert packed.model == "m"

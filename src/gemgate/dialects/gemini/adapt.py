@@ -28,6 +28,7 @@ _INNER = "generateContentRequest|generate_content_request"
 _SIGNATURE = "thoughtSignature|thought_signature"
 _NATIVE_MODELS: tuple[tuple[str, ...], ...] = (
     ("model",),
+    ("baseModel|base_model",),
     (_INNER, "model"),
     ("requests", "model"),
     ("batch", "model"),

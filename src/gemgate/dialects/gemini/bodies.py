@@ -192,6 +192,22 @@ class Named(msgspec.Struct, gc=False):
     model: str = ""
 
 
+class Source(msgspec.Struct, gc=False):
+    """The tuned model from which another one is tuned."""
+
+    tunedModel: str = ""
+    tuned_model: str = ""
+
+
+class Tuning(msgspec.Struct, gc=False):
+    """tunedModels.create: what is tuned."""
+
+    baseModel: str = ""
+    base_model: str = ""
+    tunedModelSource: Source | None = None
+    tuned_model_source: Source | None = None
+
+
 class Kind(msgspec.Struct, gc=False):
     """What an item of an interaction's input is."""
 
@@ -203,6 +219,7 @@ embed = msgspec.json.Decoder(Embed)
 interaction = msgspec.json.Decoder(Interaction)
 chat = msgspec.json.Decoder(Chat)
 named = msgspec.json.Decoder(Named)
+tuning = msgspec.json.Decoder(Tuning)
 kind = msgspec.json.Decoder(Kind)
 fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 rows = msgspec.json.Decoder(list[msgspec.Raw])

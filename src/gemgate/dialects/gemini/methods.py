@@ -115,9 +115,12 @@ _INSPECTED = {
     "asyncBatchEmbedContent",
     "batchGenerateContent",
     "cachedContents.create",
+    "decisions.create",
     "fileSearchStores.importFile",
     "openai.batches.create",
     "openai.images.generations",
+    "openai.videos.create",
+    "tunedModels.create",
 }
 _TWO_WORDS = {"chat/completions", "images/generations", "upload/operations"}
 _LIVE = re.compile(

@@ -63,8 +63,15 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 _MOST_TOKENS = (1 << 31) - 1  # Google's numbers have 32 bits
 _BYTES_PER_TOKEN = 4
+_LEAD = 64  # bytes in which the first sign of a body stands
 # Rare bodies, most of them with many requests inside: searched for what they name, not read field by field.
 _SEARCHED = {"batchGenerateContent", "asyncBatchEmbedContent", "predict", "predictLongRunning", "importFile"}
+_SEARCHED_METHODS = {
+    "decisions.create",
+    "openai.batches.create",
+    "openai.videos.create",
+    "tunedModels.create",
+}
 
 
 def read(match: Match, query: Mapping[str, str], body: bytes, headers: Mapping[str, str]) -> Asked:
@@ -89,7 +96,7 @@ def read(match: Match, query: Mapping[str, str], body: bytes, headers: Mapping[s
 
 
 def _is_searched(method: str) -> bool:
-    return method.rpartition(".")[2] in _SEARCHED or method == "openai.batches.create"
+    return method.rpartition(".")[2] in _SEARCHED or method in _SEARCHED_METHODS
 
 
 def _check_object(body: bytes) -> None:
@@ -262,11 +269,21 @@ def _read_embed(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
 
 def _read_searched(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
     """Batches and predictions: the model, and whatever files and caches they name."""
+    if match.method == "openai.videos.create" and not bytes(body[:_LEAD]).lstrip().startswith(b"{"):
+        return Asked()  # a form, which may hold pictures: for Google to judge
     fields = bodies.fields.decode(body)
     named = match.model
     if not named and "model" in fields:
         named = _bare_name(bodies.named.decode(body).model)
+    if match.method == "tunedModels.create":
+        named = _bare_name(_base(bodies.tuning.decode(body)))
     return Asked(model=named, refers=media.pointers(body), input_estimate=len(body) // _BYTES_PER_TOKEN)
+
+
+def _base(seen: bodies.Tuning) -> str:
+    """The model that is tuned, or the tuned one that is tuned further."""
+    source = seen.tunedModelSource or seen.tuned_model_source or bodies.Source()
+    return seen.baseModel or seen.base_model or source.tunedModel or source.tuned_model
 
 
 def _read_interaction(match: Match, query: Mapping[str, str], body: bytes) -> Asked:
