@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemgate.gateway.headers import downward, retry_after, scrub, upward
+from gemgate.core import access
+from gemgate.gateway.headers import downward, retry_after, scrub, translated, upward
 
 KEY = "AIzaClientKey"
 
@@ -92,6 +94,36 @@ def test_no_credential_field_survives_the_scrub(fields: list[tuple[str, str]]) -
     assert not [field for field in kept.split("&") if field.split("=")[0] in ("key", "access_token")]
     expected = [f"{name}={value}" for name, value in fields if name in ("alt", "q")]
     assert kept == "&".join(expected)
+
+
+TOKEN = access.mint(bytes(range(32)))
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([b"x-api-key", b"api-key", b"user-agent", b"accept-encoding", b"x-litellm-key"]),
+            st.sampled_from([b"fine", TOKEN.encode(), b"Bearer " + TOKEN.encode()]),
+        )
+    ),
+    st.booleans(),
+    st.sampled_from(["", "gzip"]),
+)
+def test_a_virtual_key_goes_upstream_in_no_header(
+    headers: list[tuple[bytes, bytes]], identity: bool, pinned: str
+) -> None:
+    for out in (upward(headers, identity, pinned), translated(headers)):
+        assert TOKEN not in repr(out)
+    sent = [name for name, value in headers if value == b"fine" and name != b"accept-encoding"]
+    kept = [name.encode() for name, _ in upward(headers, identity, pinned) if name != "accept-encoding"]
+    assert kept == sent
+
+
+@pytest.mark.parametrize("name", ["KEY", "api_key", "apiKey", "%4bEY", "q", "a;key", TOKEN])
+@pytest.mark.parametrize("value", [TOKEN, TOKEN.replace("-", "%2D"), "x" + TOKEN])
+def test_a_virtual_key_goes_upstream_in_no_query_field(name: str, value: str) -> None:
+    assert scrub(f"alt=sse&{name}={value}&pageToken=a%2Fb".encode()) == ("alt=sse&pageToken=a%2Fb", "")
+    assert scrub(f"{name}={value}&key={TOKEN}".encode()) == ("", TOKEN)
 
 
 def test_retry_after_rounds_up_to_whole_seconds() -> None:

@@ -4,6 +4,7 @@ Laws:
 
 - exactly one credential goes upstream: the client's are dropped in all three places (``x-goog-api-key``,
   ``Authorization``, ``?key=`` and its cousin ``?access_token=``) before ours is added. Google refuses two;
+- a virtual key goes upstream in no header and no query field, whatever its name is;
 - hop-by-hop headers (RFC 9110 7.6.1), those named by ``Connection``, and cookies end here;
 - everything else passes, ``user-agent``, ``x-goog-api-client`` and ``X-Server-Timeout`` among it.
 """
@@ -12,6 +13,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 from urllib.parse import unquote_plus
+
+from gemgate.core.access import PREFIX
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -62,6 +65,7 @@ PLACES = frozenset({b"x-goog-upload-url", b"x-goog-upload-control-url", b"locati
 ENDS_OF_BASE = (b"", b"/", b"?")
 # Google reads each under its plain name and with a dollar sign before it.
 CREDENTIAL_FIELDS = frozenset({"key", "access_token", "oauth_token", "$key", "$access_token", "$oauth_token"})
+_VIRTUAL = PREFIX.encode()
 
 
 @lru_cache(maxsize=4096)
@@ -82,13 +86,13 @@ def upward(headers: Headers, identity: bool, pinned: str) -> list[tuple[str, str
     out: list[tuple[str, str]] = []
     accepts = ""
     for name, value in headers:
-        if name == b"accept-encoding":
+        if name == b"accept-encoding" and _VIRTUAL not in value:
             accepts = value.decode("latin-1")
             continue
         if name == b"connection" and value.lower() not in (b"keep-alive", b"close"):
             named = frozenset(token.strip().lower() for token in value.split(b","))
             continue
-        if text := _goes_up(name):
+        if (text := _goes_up(name)) and _VIRTUAL not in value:
             out.append((text, value.decode("latin-1")))
     if named:
         out = [(name, value) for name, value in out if name.encode("latin-1") not in named]
@@ -111,6 +115,7 @@ def translated(headers: Headers) -> list[tuple[str, str]]:
         for name, value in headers
         if (name == b"user-agent" or (name.startswith(b"x-") and not name.startswith(b"x-stainless-")))
         and (text := _goes_up(name))
+        and _VIRTUAL not in value
     ]
     return [*out, ("content-type", "application/json"), ("accept-encoding", "identity")]
 
@@ -145,16 +150,20 @@ def _led_back(place: bytes, base: bytes, own: bytes, *, upload: bool) -> bytes:
 
 
 def scrub(query: bytes) -> tuple[str, str]:
-    """The raw query without credentials, and the credential that stood in it (empty when none)."""
+    """The raw query without credentials, and the credential that stood in it (empty when none).
+
+    A field that holds a virtual key under another name goes, and is no credential.
+    """
     if not query:
         return "", ""
     kept: list[str] = []
     credential = ""
+    doubtful = _VIRTUAL in query or b"%" in query
     for field in query.decode("latin-1").split("&"):
         name, _, value = field.partition("=")
         if unquote_plus(name).strip() in CREDENTIAL_FIELDS:
             credential = credential or unquote_plus(value)
-        else:
+        elif not (doubtful and PREFIX in unquote_plus(field)):
             kept.append(field)
     return "&".join(kept), credential
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 
 from gemgate.core import fingerprint
+from gemgate.core.access import PREFIX
 from gemgate.core.call import Streaming
 from gemgate.core.errors import Refused
 from gemgate.core.routing import Target
@@ -84,7 +85,7 @@ def _credential(target: Target, ticket: Ticket, desk: Desk) -> tuple[str, str, s
     if not ticket.snapshot.passthrough:
         key, label = ticket.snapshot.key(target.project, desk.board.health, desk.clock.now(), ticket.denied)
     else:
-        key = client_credential(ticket.exchange)
+        key, scheme = _google_credential(ticket.exchange)
         if (
             not key
             and ticket.match is not None
@@ -100,8 +101,7 @@ def _credential(target: Target, ticket: Ticket, desk: Desk) -> tuple[str, str, s
                 hint='Send your Gemini API key as x-goog-api-key, or set upstream.credentials = "own".',
             )
         label = fingerprint.credential(desk.secret, key)
-        if not key.startswith(("AIza", "AQ.")) and ticket.exchange.header(b"authorization"):
-            scheme = ticket.exchange.header(b"authorization").partition(" ")[0]
+        if scheme and not key.startswith(("AIza", "AQ.")):
             return "authorization", f"{scheme} {key}", label
     if bearer:
         return "authorization", f"Bearer {key}", label
@@ -110,13 +110,29 @@ def _credential(target: Target, ticket: Ticket, desk: Desk) -> tuple[str, str, s
 
 def client_credential(exchange: Exchange) -> str:
     """The credential that the client sent, wherever it put it; empty when none."""
-    key = exchange.header(b"x-goog-api-key").strip()
-    if key:
-        return key
+    return exchange.header(b"x-goog-api-key").strip() or _bearer(exchange)[0] or exchange.client_key
+
+
+def _google_credential(exchange: Exchange) -> tuple[str, str]:
+    """The client's own key for Google, and the scheme of ``Authorization`` where it stands there.
+
+    A virtual key is none, wherever it stands.
+    """
+    for key, scheme in (
+        (exchange.header(b"x-goog-api-key").strip(), ""),
+        _bearer(exchange),
+        (exchange.client_key, ""),
+    ):
+        if key and PREFIX not in key:
+            return key, scheme
+    return "", ""
+
+
+def _bearer(exchange: Exchange) -> tuple[str, str]:
+    """The token in ``Authorization`` and its scheme; both empty when there is none."""
     scheme, _, token = exchange.header(b"authorization").partition(" ")
-    if scheme.lower() in ("bearer", "token") and token.strip():
-        return token.strip()
-    return exchange.client_key
+    token = token.strip()
+    return (token, scheme) if token and scheme.lower() in ("bearer", "token") else ("", "")
 
 
 def tap(ticket: Ticket) -> Tap:
