@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemgate.core import fingerprint
+from gemgate.core import access, fingerprint
 
 SECRET = b"s" * 32
 
@@ -80,3 +80,10 @@ def test_credentials_are_removed_wherever_they_stand(key: str, form: str) -> Non
 )
 def test_ordinary_sentences_stay(text: str) -> None:
     assert fingerprint.redact(text) == text
+
+
+def test_a_name_loses_what_is_a_credential_and_nothing_else() -> None:
+    token = access.mint(bytes(range(32)))
+    assert fingerprint.redact_name(f"ann {token}!") == f"ann {fingerprint.REDACTED}!"
+    assert fingerprint.redact_name("key=blue token=5") == "key=blue token=5"
+    assert fingerprint.redact_name(access.hint(token)) == access.hint(token)  # what people may see of a key

@@ -21,6 +21,7 @@ from sampled import (
     record,
 )
 
+from gemgate.core import access, fingerprint
 from gemgate.core.call import Attempt, Charged, Cost, Event, Intent, Kept, Made, Outcome, Record
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
@@ -210,6 +211,21 @@ def test_absurd_numbers_and_texts_are_held_within_bounds(conn: Connection) -> No
     assert len(row.model) == 200
     assert row.client.isprintable()
     assert len(reports.attempts(conn, row.seq)[0].message) == 1_000
+
+
+def test_a_credential_that_stands_where_a_name_belongs_is_not_kept(conn: Connection) -> None:
+    token = access.mint(bytes(range(32)))
+    one = intent(identity(), model=f"{'x' * 180}{token}", client=token, user=f"ann {token}")
+    row = record(one, attempt(one), user=one.user, tags=(f"a:{token}",))
+    ledger.open_tries(conn, [one])
+    ledger.settle(conn, [row])
+    kept = [
+        text
+        for table in ("models", "clients", "users", "tags")
+        for (text,) in conn.execute(f"SELECT name FROM {table}")
+    ]
+    assert sum(fingerprint.REDACTED in text for text in kept) == 4
+    assert access.PREFIX not in "".join(kept)
 
 
 def test_a_dimension_takes_so_many_names_and_no_more(conn: Connection) -> None:

@@ -66,6 +66,14 @@ def redact(text: str) -> str:
     return _NAMED.sub(_kept, _SECRETS.sub(REDACTED, text))
 
 
+def redact_name(name: str) -> str:
+    """A name from a caller (a model, a user, a tag) without what has a credential's form.
+
+    What only follows a word such as ``key=`` stays: in a name that says nothing.
+    """
+    return _SECRETS.sub(REDACTED, name)
+
+
 def _kept(found: re.Match[str]) -> str:
     return next(filter(None, found.groups()), "") + REDACTED
 

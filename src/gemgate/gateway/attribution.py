@@ -1,9 +1,16 @@
-"""On whose account a call is made: tags and a user's name, by headers of ours or by what its dialect has for it."""
+"""On whose account a call is made: tags and a user's name, by headers of ours or by what its dialect has for it.
+
+A virtual key that stands in one of them by mistake is made unreadable here, before anything is kept of the call. One
+that stands where a model or a thing is named cannot be: such a call goes nowhere.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import unquote
 
+from gemgate.core import fingerprint
+from gemgate.core.access import PREFIX
 from gemgate.core.errors import Refused
 from gemgate.gateway.ticket import Ticket
 
@@ -15,22 +22,27 @@ MOST_USER = 200
 def attribute(ticket: Ticket, user: str = "") -> None:
     """Put the tags and the user on the ticket. ``user`` is what the dialect's body names. Raises Refused 400."""
     fields, asked = ticket.exchange.fields, ticket.asked
+    path = ticket.exchange.raw_path
+    if PREFIX in (unquote(path) if "%" in path else path) or (asked is not None and PREFIX in asked.model):
+        raise _misplaced()
     named = fields.get(b"x-gemgate-tags")
     labels = asked.labels if asked is not None else ()
     if named is not None or labels:
         own = named.decode("utf-8", "replace").split(",") if named is not None else []
         ticket.tags = tags((*ticket.tags, *own, *labels))
     given = fields.get(b"x-gemgate-user")
-    ticket.user = (
+    name = (
         given.decode("utf-8", "replace").strip()
         if given
         else user or (asked.user if asked is not None else "")
-    )[:MOST_USER]
+    )
+    ticket.user = fingerprint.redact_name(name)[:MOST_USER] if name else ""
 
 
 def tags(names: Iterable[str]) -> tuple[str, ...]:
     """Tags as the record knows them: lower case, without blanks around, each once. Raises Refused 400."""
-    found = dict.fromkeys(" ".join(name.lower().split()) for name in names)
+    # Redacted as it came: in lower case a key is hard to tell.
+    found = dict.fromkeys(" ".join(fingerprint.redact_name(name).lower().split()) for name in names)
     found.pop("", None)
     if len(found) > MOST_TAGS:
         raise Refused(
@@ -47,3 +59,12 @@ def tags(names: Iterable[str]) -> tuple[str, ...]:
             hint="Shorten it, and separate tags by commas.",
         )
     return tuple(found)
+
+
+def _misplaced() -> Refused:
+    return Refused(
+        400,
+        "KEY_MISPLACED",
+        "The call has a key of this gateway where a model or another name belongs.",
+        hint="Send it as x-goog-api-key, `Authorization: Bearer`, `?key=` or x-gemgate-key, and nowhere else.",
+    )

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import cast
 from urllib.parse import parse_qsl
 
-from gemgate.core import routing
+from gemgate.core import fingerprint, routing
 from gemgate.core.call import Outcome, Streaming, spell
 from gemgate.core.errors import Refused
 from gemgate.core.pursuit import Terms
@@ -259,4 +259,4 @@ def fields(query: str) -> dict[str, str]:
 def program(user_agent: bytes) -> str:
     """The client program: the first product of its User-Agent, such as ``google-genai-sdk/3.4.0``."""
     text = user_agent.decode("latin-1").strip()
-    return "".join(sign for sign in text.split(" ", 1)[0] if sign.isprintable())[:80]
+    return fingerprint.redact_name("".join(sign for sign in text.split(" ", 1)[0] if sign.isprintable()))[:80]

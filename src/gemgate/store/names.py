@@ -3,8 +3,8 @@
 Laws:
 
 - the empty name is NULL;
-- a name comes from anyone (a model in a URL, a client's header), so it is cut to 200 characters, freed of
-  control characters, and a dimension takes at most 10,000 of them: every later one is ``(other)``;
+- a name comes from anyone (a model in a URL, a client's header), so it is freed of credentials and of control
+  characters, cut to 200 characters, and a dimension takes at most 10,000 of them: every later one is ``(other)``;
 - an integer is only remembered for good when the transaction that made it is: ``forget`` after a rollback.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from gemgate.core import fingerprint
 from gemgate.store.columns import DIMENSIONS, NAME_LENGTH
 
 MOST: Final = 10_000
@@ -20,7 +21,8 @@ OTHER: Final = "(other)"
 
 
 def clean(name: str, length: int = NAME_LENGTH) -> str:
-    """The name as the record can keep it: printable, encodable, bounded."""
+    """The name as the record can keep it: without credentials, printable, encodable, bounded."""
+    name = fingerprint.redact_name(name)
     if len(name) > length:
         name = name[: length - 1] + "…"
     if not name.isprintable():
