@@ -201,6 +201,7 @@ def test_every_place_that_names_the_model() -> None:
     batch = {"batch": {"model": Slot(old, new), "inputConfig": requests}}
     check(at("/v1/models/old:batchGenerateContent"), batch, 3, "new", "model")
     check(GENERATE, {"model": Slot(old, '"tunedModels/t"')}, 4, "tunedModels/t", "model")
+    check(at("/v1/tunedModels"), {"baseModel": Slot(old, new), "displayName": "old"}, 5, "new", "model")
     assert adapt.adapt(GENERATE, rb'{"mod\u0065l":"old"}', "new", ("model",)) == rb'{"mod\u0065l":"new"}'
     check(GENERATE, {"model": 3}, 6, "new", "model")
 
