@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from gemgate.core.call import Charged, mint
 from gemgate.core.errors import Refused
 from gemgate.core.estimate import Estimates
 from gemgate.dialects.openai.reading import Signature
-from gemgate.gateway import access, signatures, state
+from gemgate.gateway import access, state
 from gemgate.gateway.brakes import Brakes
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.desk import Desk
@@ -130,19 +131,35 @@ async def test_what_comes_into_the_store_late_counts_once(store: Store) -> None:
     assert store.spent == 417
 
 
-async def test_a_key_s_minute_before_the_start_counts_once(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Told(Brakes):
+    """Says what it was told of before the start."""
+
+    def restore(self, used: Any, hours: Any = ()) -> None:
+        self.told = [*getattr(self, "told", ()), *used]
+
+
+class Listed(InForce):
+    """The record shows these calls of keys."""
+
+    rows: ClassVar[list[tuple[int, int, int, int]]] = []
+
+    def _uses(self) -> list[tuple[int, int, int, int]]:
+        return list(self.rows)
+
+
+async def test_a_key_s_minute_before_the_start_counts_once(store: Store) -> None:
     store.key(rpm=10)
-    rows = [(1, NOON - 20 * SECOND, 2, 50)]
-    monkeypatch.setattr("gemgate.gateway.inforce.uses.of_keys", lambda *_: list(rows))
-    told: list[tuple[int, int, int, int]] = []
-    monkeypatch.setattr(store.desk.brakes, "restore", lambda used, hours=(): told.extend(used))
-    await store.in_force.look()
-    rows += [(1, NOON - 5 * SECOND, 3, 9), (1, NOON + SECOND, 1, 1)]  # spilled by the dead; and our own
-    await store.in_force.again()
-    await store.in_force.again()
-    assert told == [(1, NOON - 20 * SECOND, 2, 50), (1, NOON - 5 * SECOND, 3, 9)]
+    desk = store.desk
+    desk.brakes = told = Told(store.clock, desk.board)
+    in_force = Listed(desk)
+    await in_force.look()
+    in_force.rows.append((1, NOON - 20 * SECOND, 2, 50))
+    await in_force.again()
+    # What the dead had spilled, and a call of our own.
+    in_force.rows.extend([(1, NOON - 5 * SECOND, 3, 9), (1, NOON + SECOND, 1, 1)])
+    await in_force.again()
+    await in_force.again()
+    assert told.told == [(1, NOON - 20 * SECOND, 2, 50), (1, NOON - 5 * SECOND, 3, 9)]
 
 
 async def test_a_budget_that_cannot_be_meant_is_left_out_alone(
@@ -153,7 +170,7 @@ async def test_a_budget_that_cannot_be_meant_is_left_out_alone(
     store.write(lambda conn: budgets.create(conn, WHOLE, 1))
     for name, bad in (("mars", {"zone": "Mars/Phobos"}), ("odd", {"amount": "much"})):
         wrong = msgspec.structs.replace(WHOLE, name=name, **bad)
-        store.write(lambda conn, wrong=wrong: budgets.create(conn, wrong, 1))
+        store.write(partial(budgets.create, budget=wrong, now=1))
     await store.in_force.look()
     store.write(lambda conn: keys.change(conn, "app", disabled_at=1))
     await store.in_force.look()
@@ -187,24 +204,27 @@ async def test_a_row_that_nobody_can_read_leaves_what_was_known_and_is_said_once
     assert store.desk.keys is not known
 
 
-async def test_the_keeping_of_the_state_outlives_a_fault(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    turns = 0
-    third = asyncio.Event()
+class Broken:
+    """A desk that nobody can read."""
 
-    async def turn(_: object) -> None:
-        nonlocal turns
-        turns += 1
-        if turns == 3:
-            third.set()
+    def __init__(self) -> None:
+        self.asked = 0
+        self.often = asyncio.Event()
+
+    @property
+    def board(self) -> None:
+        self.asked += 1
+        if self.asked == 3:
+            self.often.set()
         raise ValueError("a bad value")
 
-    monkeypatch.setattr(state.Keeper, "turn", turn)
-    monkeypatch.setattr(state, "PERIOD", 0.0)
-    task = asyncio.create_task(state.keep(cast(Desk, None)))
-    await asyncio.wait((task, asyncio.create_task(third.wait())), return_when=asyncio.FIRST_COMPLETED)
-    assert third.is_set()
+
+async def test_the_keeping_of_the_state_outlives_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    desk = Broken()
+    task = asyncio.create_task(state.keep(cast(Desk, desk), 0.0))
+    often = asyncio.create_task(desk.often.wait())
+    await asyncio.wait((task, often), return_when=asyncio.FIRST_COMPLETED)
+    assert desk.often.is_set()
     assert len(caplog.records) == 1
     task.cancel()
 
@@ -264,9 +284,8 @@ def test_a_key_is_looked_at_once_more_after_the_body_was_read() -> None:
         assert raised.value.code == code
 
 
-async def test_signatures_are_bound_in_bytes_and_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signatures, "MOST", 10_000)
-    kept = Signatures(store.db, b"secret", store.clock)
+async def test_signatures_are_bound_in_bytes_and_end(store: Store) -> None:
+    kept = Signatures(store.db, b"secret", store.clock, most=10_000)
     for number in range(50):
         kept.keep(1, [(f"call_{number}", Signature("s" * 1_000, ""))], NOON)
         assert kept.size <= 10_000

@@ -26,6 +26,7 @@ PURE = {"core", "dialects", "insight"}
 # The edges, where anything that a program can do wrong must be caught and reported.
 EDGES = {
     "gemgate/gateway/surface.py",
+    "gemgate/gateway/steady.py",
     "gemgate/cli/main.py",
     "gemgate/api/problems.py",
     "gemini_simulator/app.py",

@@ -23,6 +23,7 @@ from gemgate.core.access import Keys
 from gemgate.core.budget import Budget, resets_at
 from gemgate.core.call import Charged
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.steady import Steady
 from gemgate.store import budgets, interrupted, keys, revisions, spends, uses
 from gemgate.store.connection import Connection, reader, reading
 
@@ -31,6 +32,7 @@ log = logging.getLogger("gemgate.gateway")
 PERIOD = 0.5  # seconds of real time between two looks for changes
 MINUTE = 61 * 1_000_000  # µs
 PAST = 14 * 86_400 * 1_000_000  # µs of spending by which a key's usual rate is known
+KNOWN = "keys and budgets stay as they were known"
 Use = tuple[int, int, int, int]  # calls of a key, as ``uses.of_keys`` has them: key, when, how many, tokens
 
 
@@ -56,7 +58,8 @@ class InForce:
         self._budgets: list[Budget] = []
         self._used: list[Use] = []
         self._recorded: list[int] = []
-        self._said: set[str] = set()
+        self._looking = Steady("the virtual keys cannot be read yet, calls are refused")
+        self._writing = Steady("a key that was stopped is stopped in this gateway alone")
         self._bad: set[str] = set()
 
     async def follow(self) -> None:
@@ -68,20 +71,18 @@ class InForce:
 
     async def look(self) -> None:
         """Read what is in force, if it is another than what is known."""
-        desk = self._desk
+        desk, looking = self._desk, self._looking
         async with self._turn:
             known, recorded = desk.revision if desk.keys is not None else None, list(self._recorded)
-            try:
+            with looking.turn():
                 found = await asyncio.to_thread(self._read, known, desk.clock.now())
                 if found is not None:
                     self._take(found)
                     desk.brakes.stopped_on_record(recorded)
                     del self._recorded[: len(recorded)]
-            except Exception as error:  # noqa: BLE001 - an edge: whatever a row or a disk brings, the looking goes on
-                self._say(error)
-                return
-            self._said.clear()
-            desk.good["access"] = desk.clock.now()
+            if looking.well:
+                looking.what = KNOWN
+                desk.good["access"] = desk.clock.now()
 
     async def again(self) -> bool:
         """Take over what others have spent before, once it has come into the store; False when it is not all there.
@@ -97,7 +98,8 @@ class InForce:
                 return False
             now, before, known = desk.clock.now(), desk.brakes.budgets.charged(), self._budgets
             spent = await desk.db.run(lambda conn: spends.counting(conn, known, now))
-            used = await asyncio.to_thread(self._others) if now - self._began < MINUTE else []
+            late = now - self._began >= MINUTE
+            used = [] if late else self._before(await asyncio.to_thread(self._uses))
             desk.brakes.restore(_more(used, self._used))
             self._used = used or self._used
             spent += [
@@ -122,10 +124,9 @@ class InForce:
 
         written = False
         try:
-            await self._desk.db.run(write)
-            written = True
-        except Exception as error:  # noqa: BLE001 - as above
-            self._say(error)
+            with self._writing.turn():
+                await self._desk.db.run(write)
+                written = True
         finally:
             if not written:
                 brakes.stops = stops + brakes.stops
@@ -146,18 +147,7 @@ class InForce:
         desk.board.budget_bar = desk.brakes.barred if desk.brakes.budgets.any else None
         if first:
             desk.brakes.restore(found.used, found.hours)
-            self._used = [row for row in found.used if row[1] < self._began]
-
-    def _say(self, error: Exception) -> None:
-        """Once for each kind of fault, until a look does well."""
-        kind = type(error).__name__
-        if kind in self._said:
-            return
-        self._said.add(kind)
-        if self._desk.keys is None:
-            log.warning("the virtual keys cannot be read yet, calls are refused: %s: %s", kind, error)
-        else:
-            log.warning("keys and budgets stay as they were known: %s: %s", kind, error)
+            self._used = self._before(found.used)
 
     def _read(self, known: int | None, now: int) -> Kept | None:
         """What is in force; None when that is ``known``. Reading does not wait for whoever writes.
@@ -179,11 +169,14 @@ class InForce:
                 hours=uses.rates(conn, now - PAST),
             )
 
-    def _others(self) -> list[Use]:
-        """The calls of keys that other processes let in, in the minute before this one began."""
+    def _uses(self) -> list[Use]:
+        """The calls of keys since the minute before this process began."""
         with contextlib.closing(reader(self._desk.snapshot.settings.database)) as conn, reading(conn):
-            rows = uses.of_keys(conn, self._began - MINUTE)
-        return [row for row in rows if row[1] < self._began]
+            return uses.of_keys(conn, self._began - MINUTE)
+
+    def _before(self, used: Iterable[Use]) -> list[Use]:
+        """Those that came before this process began, so through others."""
+        return [row for row in used if row[1] < self._began]
 
 
 def sound(every: Iterable[Budget], now: int) -> tuple[list[Budget], dict[str, str]]:

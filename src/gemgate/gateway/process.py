@@ -39,6 +39,7 @@ from gemgate.gateway.inforce import InForce
 from gemgate.gateway.settle import charge
 from gemgate.gateway.signatures import Signatures
 from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.steady import Steady
 from gemgate.gateway.surface import Surface
 from gemgate.gateway.waiting import Waiting
 from gemgate.store import boots, prices
@@ -116,20 +117,14 @@ async def _desk(snapshot: Snapshot, clock: Clock) -> Desk:
 async def _tidy(desk: Desk, in_force: InForce) -> None:
     """Close the calls that dead processes left open: as soon as the store can be written, and then once a
     minute, for an old process may still be draining beside this one. What they spent counts from then on."""
-    said = set[str]()
+    steady = Steady("what earlier processes left open cannot be closed yet")
     while True:
-        try:
+        whole = False
+        with steady.turn(), contextlib.suppress(Refused):
             closed = await desk.db.sweep(lambda intent, usage: charge(desk.snapshot, intent, usage))
             if closed:
                 log.warning("closed as interrupted what an earlier process left open: calls %d", closed)
             whole = await in_force.again()
-        except Refused:
-            whole = False
-        except Exception as error:  # noqa: BLE001 - an edge: one bad row must not end the tidying for good
-            whole, kind = False, type(error).__name__
-            if kind not in said:
-                log.error("what earlier processes left open cannot be closed: %s: %s", kind, error)
-            said.add(kind)
         if not whole:
             await asyncio.sleep(RETRY)
             continue

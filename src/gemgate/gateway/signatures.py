@@ -34,10 +34,11 @@ _decoder = msgspec.msgpack.Decoder(Signature)
 class Signatures:
     """What was kept. Names are keyed hashes of the virtual key and the tool-call id."""
 
-    def __init__(self, db: Database, secret: bytes, clock: Clock) -> None:
+    def __init__(self, db: Database, secret: bytes, clock: Clock, most: int = MOST) -> None:
         self._db = db
         self._secret = secret
         self._clock = clock
+        self._most = most
         self._known: dict[str, tuple[Signature, int]] = {}  # each with when it expires
         self.size = 0
         """The bytes held in memory, about."""
@@ -73,9 +74,9 @@ class Signatures:
     def _remember(self, name: str, signature: Signature, expires_at: int) -> None:
         self._forget(name)
         size = _size(signature)
-        if size > MOST:
+        if size > self._most:
             return
-        while self.size + size > MOST:
+        while self.size + size > self._most:
             self._forget(next(iter(self._known)))
         self._known[name] = signature, expires_at
         self.size += size

@@ -21,6 +21,7 @@ from gemgate.core.errors import Refused
 from gemgate.core.health import Change, State
 from gemgate.core.quota import Bucket, Used, Window
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.steady import Steady
 from gemgate.store import quotas, uses
 from gemgate.store.connection import Connection
 
@@ -71,18 +72,13 @@ async def restore(desk: Desk) -> None:
     board.health.restore([state for state in states if state.scope != "key"], now)
 
 
-async def keep(desk: Desk) -> None:
+async def keep(desk: Desk, period: float = PERIOD) -> None:
     """Keep the state once a second, for as long as the gateway runs."""
-    keeper, said = Keeper(desk), set[str]()
+    keeper, steady = Keeper(desk), Steady("the state cannot be kept")
     while True:
-        await asyncio.sleep(PERIOD)
-        try:
+        await asyncio.sleep(period)
+        with steady.turn():
             await keeper.turn()
-        except Exception as error:  # noqa: BLE001 - an edge: one bad value must not end the keeping for good
-            kind = type(error).__name__
-            if kind not in said:
-                log.warning("the state cannot be kept: %s: %s", kind, error)
-            said.add(kind)
 
 
 async def keep_now(desk: Desk) -> None:
