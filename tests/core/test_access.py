@@ -158,7 +158,7 @@ def test_networks(address: str, networks: tuple[str, ...], good: bool) -> None:
 )
 def test_models_and_routes(routes: tuple[str, ...], model: str, route: str, good: bool) -> None:
     token, keys = issued(routes=routes)
-    assert keys.may_use(keys.find(token, NOW), model, route) is good
+    assert access.may_use(keys.find(token, NOW), model, route) is good
 
 
 def test_every_method_that_mints_or_gives_away_needs_a_right() -> None:

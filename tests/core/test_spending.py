@@ -88,7 +88,21 @@ def test_steady_models_have_narrow_bounds(estimate: int, times: int) -> None:
         estimates.learn("flash", estimate, 2 * estimate)
         estimates.learn_output("flash", 77)
     assert estimates.inputs("flash", estimate) == (2 * estimate, 2 * estimate)
+    least, most = estimates.outputs("flash") or (0, 0)
+    assert least <= 77 <= most
+    for _ in range(200):
+        estimates.learn_output("flash", 77)
     assert estimates.outputs("flash") == (77, 77)
+
+
+def test_one_long_answer_says_nothing_of_how_short_the_next_may_be() -> None:
+    estimates = Estimates()
+    estimates.learn_output("flash", 60_000)
+    for _ in range(3):
+        found = estimates.outputs("flash")
+        assert found is not None
+        assert found[0] <= 20
+        estimates.learn_output("flash", 20)
 
 
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=50))

@@ -273,7 +273,14 @@ def test_only_the_whole_token_is_the_key(gateway: Gateway, change: Any) -> None:
 
 
 def test_keys_are_looked_up_by_the_hash_of_the_whole_token() -> None:
-    (find,) = ast.parse(textwrap.dedent(inspect.getsource(access.Keys.find))).body
+    for reader in (access.Keys.find, access.Keys.holder):
+        (read,) = ast.parse(textwrap.dedent(inspect.getsource(reader))).body
+        taken = [node for node in ast.walk(read) if isinstance(node, ast.Call) and node.args]
+        named = [ast.unparse(call.func) for call in taken if ast.unparse(call.args[0]) == "token"]
+        assert named == ["self._token"], "the token is looked up in one place"
+        uses = [node for node in ast.walk(read) if isinstance(node, ast.Name) and node.id == "token"]
+        assert len(uses) == 1
+    (find,) = ast.parse(textwrap.dedent(inspect.getsource(access.Keys._token))).body
     assert isinstance(find, ast.FunctionDef)
     uses = [node for node in ast.walk(find) if isinstance(node, ast.Name) and node.id == "token"]
     assert len(uses) == 1, "the token is used for something else than its hash"

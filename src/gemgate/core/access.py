@@ -156,15 +156,29 @@ class Keys:
 
         Raises Refused: 401 KEY_UNKNOWN, KEY_EXPIRED; 403 KEY_DISABLED, KEY_STOPPED.
         """
-        sum_ = digest(token)
-        found = self._tokens.get(sum_)
-        if found is None or not hmac.compare_digest(found.digest, sum_):
+        found = self._token(token)
+        if found is None:
             raise unknown()
         if found.valid_until and now >= found.valid_until:
             raise _refused(401, "KEY_EXPIRED", "This key was rotated and its time of grace is over.", _NEW)
         key = self._keys[found.key]
         fit(key, now)
         return key
+
+    def of_tenant(self, tenant: str) -> Key | None:
+        """The key whose things are this tenant's; None where that is no key's name."""
+        head, _, number = tenant.partition(":")
+        return self._keys.get(int(number)) if head == "key" and number.isdecimal() else None
+
+    def holder(self, token: str) -> Key | None:
+        """The key that a token belongs to, whether or not it may be used; None for a foreign one."""
+        found = self._token(token)
+        return self._keys[found.key] if found is not None else None
+
+    def _token(self, token: str) -> Token | None:
+        sum_ = digest(token)
+        found = self._tokens.get(sum_)
+        return found if found is not None and hmac.compare_digest(found.digest, sum_) else None
 
     def admit(self, key: Key, address: str) -> None:
         """Raise Refused 403 ADDRESS_NOT_ALLOWED when the key may not be used from this IP address."""
@@ -176,10 +190,6 @@ class Keys:
             f"The key {key.name!r} may not be used from {address or 'an unknown address'}.",
             "Call from one of the networks of the key, or ask for it to be allowed from this one.",
         )
-
-    def may_use(self, key: Key, model: str, route: str = "") -> bool:
-        """Whether the key may ask for this model, or for the route that serves the call."""
-        return may_use(key, model, route)
 
 
 def fit(key: Key, now: int) -> None:

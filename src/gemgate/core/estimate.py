@@ -71,7 +71,7 @@ class _Mean:
 
     def __init__(self, count: int) -> None:
         self.mean = float(count)
-        self.off = 0.0
+        self.off = float(count)  # one answer says nothing of how short the next may be
 
     def add(self, count: int) -> None:
         """One more count."""
@@ -108,13 +108,14 @@ class Estimates:
             ratio.add(estimate, actual)
 
     def inputs(self, model: str, estimate: int) -> tuple[int, int]:
-        """The input tokens that a request of this quick estimate has, at least and at most."""
+        """The input tokens that a request of this quick estimate has, at least (1) and at most."""
         ratio = self._ratios.get(model)
         if estimate <= 0:
             return 0, 0
         if ratio is None:
-            return round(estimate * LEAST), -int(-estimate * _UNKNOWN // 1)
-        return round(estimate * ratio.factor(-_WIDE)), max(1, round(estimate * ratio.factor(_WIDE)))
+            return max(1, round(estimate * LEAST)), -int(-estimate * _UNKNOWN // 1)
+        least, most = (max(1, round(estimate * ratio.factor(wide))) for wide in (-_WIDE, _WIDE))
+        return least, most
 
     def outputs(self, model: str) -> tuple[int, int] | None:
         """The output tokens of an answer of this model, at least and at most; None where none was seen."""

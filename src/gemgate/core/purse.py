@@ -87,7 +87,8 @@ def _window(budget: Budget, now: int) -> tuple[int, int, int]:
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """What a call may take, at least and at most: nano-dollars (None: without a known price) and tokens.
+    """What a call may take, at least and at most: nano-dollars (None: without a known price) and tokens (not
+    ``counted``: in units that nobody can know before).
 
     0 <= least <= most: what is held must never make room. Raises ValueError for any other.
     """
@@ -96,6 +97,7 @@ class Estimate(msgspec.Struct, frozen=True):
     nano_most: int | None = 0
     tokens_least: int = 0
     tokens_most: int = 0
+    counted: bool = True
 
     def __post_init__(self) -> None:
         """Hold the bounds to what they are for."""
@@ -106,9 +108,9 @@ class Estimate(msgspec.Struct, frozen=True):
             raise ValueError(f"no bounds of what a call may take: {self}")
 
     @property
-    def tokens(self) -> tuple[int, int]:
-        """Least and most of a budget of tokens."""
-        return self.tokens_least, self.tokens_most
+    def tokens(self) -> tuple[int, int] | None:
+        """Least and most of a budget of tokens; None where nobody can say."""
+        return (self.tokens_least, self.tokens_most) if self.counted else None
 
     @property
     def money(self) -> tuple[int, int] | None:

@@ -32,8 +32,8 @@ MOST_CANDIDATES: Final = 128
 """No call has more answers: OpenAI's own bound of `n`. Google takes 8."""
 CONTEXT: Final = 1 << 20
 """Tokens of input that a model may take where its card does not say."""
-UNKNOWN_PRICE: Final = Estimate(None, None)
-"""A call that costs money in units that nobody can know before."""
+UNKNOWN_PRICE: Final = Estimate(None, None, counted=False)
+"""A call that costs money and tokens in units that nobody can know before."""
 _SURE = 3  # quarters of a remembered size that a call takes at least
 _IMAGE = 2_580  # tokens of two images, as Google counts them
 _BY_KIND = {"image": "image", "tts": "audio"}
@@ -176,11 +176,13 @@ UNMETERED: Final = frozenset(
         "tunedModels.asyncBatchEmbedContent",
         "tunedModels.create",
         "cachedContents.create",
+        "decisions.create",
         "openai.images.generations",
         "openai.videos.create",
         "openai.batches.create",
         "media.uploadToFileSearchStore",
         "fileSearchStores.importFile",
+        "triggers.executions.create",
     }
 )
 """Their ids."""

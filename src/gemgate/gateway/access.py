@@ -9,6 +9,9 @@ Laws:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import msgspec
 
 from gemgate.core import access
@@ -26,21 +29,38 @@ _ELSEWHERE = frozenset({"openai.batches.create"})  # the models stand in a file 
 AGAIN = 0.5  # seconds after which the keys are looked for anew
 
 
-def enter(ticket: Ticket, desk: Desk) -> None:
-    """Find the call's key. Raises Refused 401 or 403."""
+async def enter(ticket: Ticket, desk: Desk) -> None:
+    """Find the call's key. Raises Refused 401 or 403, and 503 while keys cannot be read.
+
+    A call that is refused for the state of its key is still on that key's account.
+    """
     snapshot = ticket.snapshot
     if desk.keys is None:
         raise _unread()
     if not desk.keys.any and not snapshot.settings.needs_key:
         return
+    now = desk.clock.now()
     token = token_of(ticket.exchange, passthrough=snapshot.passthrough)
-    if not token:
-        raise access.missing()
-    key = desk.keys.find(token, desk.clock.now())
+    if token:
+        ticket.key = desk.keys.holder(token)
+        key = desk.keys.find(token, now)
+    else:
+        ticket.key = key = await _uploader(ticket, desk, desk.keys)
+        access.fit(key, now)
     desk.keys.admit(key, ticket.exchange.client)
-    ticket.key = key
     ticket.tenant = tenant_of(key, desk.keys, shared=snapshot.settings.access.share == "owner")
     ticket.tags = key.tags
+
+
+async def _uploader(ticket: Ticket, desk: Desk, keys: Keys) -> Key:
+    """The key that began the upload of which this call carries the bytes: Google's Python SDK sends these legs with
+    nothing but the upload's id, which is a secret of its own. Raises Refused 401 for any other call."""
+    if ticket.match is not None and ticket.match.upload and not ticket.snapshot.passthrough:
+        tenant = await desk.affinity.uploader(ticket.exchange.query, desk.clock.now())
+        key = keys.of_tenant(tenant) if tenant else None
+        if key is not None:
+            return key
+    raise access.missing()
 
 
 def still(ticket: Ticket, desk: Desk) -> None:
@@ -133,6 +153,12 @@ def _unreadable(key: Key) -> Refused:
         hint="Name the model in the path or in a JSON body. What names none (OpenAI's batches, files for a search "
         f"store) needs a key for every model: `gemgate keys change {key.name} --route '*'`.",
     )
+
+
+def shown(ticket: Ticket) -> Callable[[str], bool] | None:
+    """Whether a model of Google's is one that the call's key may use, by its name; None: all are."""
+    key = ticket.key
+    return partial(access.may_use, key) if key is not None and key.routes else None
 
 
 def routes(ticket: Ticket) -> tuple[str, ...]:

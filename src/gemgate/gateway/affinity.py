@@ -86,6 +86,14 @@ class Affinity:
             _pin(name, home, asked, homes) for name, home in homes.items() if not name.startswith(REQUESTED)
         )
 
+    async def uploader(self, query: str, now: int) -> str:
+        """For whom the upload was begun that this query names; empty for none that is known, or for several."""
+        ids = made.upload_ids(query)
+        if len(ids) != 1:
+            return ""
+        name = self._hashed("upload", ids[0].encode())
+        return (await self.homes([name], now))[name].tenant
+
     async def homes(self, names: Iterable[str], now: int) -> dict[str, Home]:
         """Where each of these was made and whose it is. Raises Refused 503 while the store cannot be asked."""
         return await self._homes(list(dict.fromkeys(names)), now, None)

@@ -25,18 +25,15 @@ def attribute(ticket: Ticket, user: str = "") -> None:
     path = ticket.exchange.raw_path
     if PREFIX in (unquote(path) if "%" in path else path) or (asked is not None and PREFIX in asked.model):
         raise _misplaced()
-    named = fields.get(b"x-gemgate-tags")
     labels = asked.labels if asked is not None else ()
-    if named is not None or labels:
-        own = named.decode("utf-8", "replace").split(",") if named is not None else []
+    if labels or b"x-gemgate-tags" in fields:
+        # The header may come in several lines, each with its own.
+        lines = (value for name, value in ticket.exchange.headers if name == b"x-gemgate-tags")
+        own = b",".join(lines).decode("utf-8", "replace").split(",")
         ticket.tags = tags((*ticket.tags, *own, *labels))
     given = fields.get(b"x-gemgate-user")
-    name = (
-        given.decode("utf-8", "replace").strip()
-        if given
-        else user or (asked.user if asked is not None else "")
-    )
-    ticket.user = fingerprint.redact_name(name)[:MOST_USER] if name else ""
+    name = given.decode("utf-8", "replace") if given else user or (asked.user if asked is not None else "")
+    ticket.user = fingerprint.redact_name(" ".join(name.split()))[:MOST_USER] if name else ""
 
 
 def tags(names: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ Laws:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gemgate.core.call import Streaming, spell
 from gemgate.core.errors import Refused
@@ -34,9 +34,10 @@ class GoogleDoor:
     name = ""
     translates = False
 
-    def again(self, retryable: bool) -> Headers:
-        """Headers that say whether the same call may succeed later: Google's clients read none."""
-        return []
+    def again(self, retryable: bool, match: Match | None) -> Headers:
+        """Headers that say whether the same call may succeed later: OpenAI's SDKs, which Google's own OpenAI layer
+        serves too, ask them before the status. Google's read none."""
+        return _again(retryable) if match is not None and match.method.startswith("openai.") else []
 
     def error(self, complaint: Complaint, call_id: bytes, match: Match | None) -> tuple[Headers, bytes]:
         """An error of ours: headers and body."""
@@ -96,14 +97,17 @@ class OpenAIDoor:
         self._read = reading.read(self._door, query, body, unsupported)
         return self._read
 
-    def pivot(self, signatures: Mapping[str, Signature], routes: tuple[str, ...]) -> Pivot:
-        """The call as one of Google's. ``routes`` are what stands in a list of models beside Google's."""
+    def pivot(
+        self, signatures: Mapping[str, Signature], routes: tuple[str, ...], may: Callable[[str], bool] | None
+    ) -> Pivot:
+        """The call as one of Google's. In a list of models ``routes`` stand beside Google's, of which those are shown
+        that the caller ``may`` use (None: all)."""
         assert self._read is not None
         pivot = self._read.pivot(signatures)
         self._follows = pivot.follows
         self._rendering = pivot.rendering(self._call_id, self._read.model, self._created)
         if isinstance(self._rendering, models.All):
-            self._rendering.routes = routes
+            self._rendering.routes, self._rendering.may = routes, may
         return pivot
 
     @property
@@ -111,9 +115,9 @@ class OpenAIDoor:
         """What the answer so far obliges us to put back later, by tool-call id."""
         return self._rendering.kept if self._rendering is not None else ()
 
-    def again(self, retryable: bool) -> Headers:
+    def again(self, retryable: bool, match: Match | None) -> Headers:
         """What OpenAI's SDKs ask before the status: a quota that is spent for the day is a 429 too."""
-        return [(b"x-should-retry", b"true" if retryable else b"false")]
+        return _again(retryable)
 
     def error(self, complaint: Complaint, call_id: bytes, match: Match | None) -> tuple[Headers, bytes]:
         """An error of ours: headers and body."""
@@ -170,6 +174,10 @@ class OpenAIDoor:
 
 Door = GoogleDoor | OpenAIDoor
 GOOGLE = GoogleDoor()
+
+
+def _again(retryable: bool) -> Headers:
+    return [(b"x-should-retry", b"true" if retryable else b"false")]
 
 
 def at(exchange: Exchange, call_id: bytes, received_at: int) -> Door:

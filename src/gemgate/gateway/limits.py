@@ -19,6 +19,16 @@ _WINDOWS = {"rpm": "calls", "tpm": "tokens"}
 def spent(bar: Bar, model: str) -> Refused:
     """402, final: the budget has no room before it resets, or this call never fits. 403: its price is not known."""
     budget = bar.budget
+    if bar.unpriced and budget.unit == "tokens":
+        return Refused(
+            403,
+            "UNCOUNTED_CALL",
+            f"Nobody can say before how many tokens a call of this kind takes, and the budget {budget.name!r} takes "
+            "counted calls only.",
+            hint="Let the budget pass what cannot be counted: "
+            f"`gemgate budgets change {budget.name} --allow-unpriced`.",
+            retryable=False,
+        )
     if bar.unpriced:
         return Refused(
             403,

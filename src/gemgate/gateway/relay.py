@@ -57,7 +57,7 @@ async def _whole(answer: Answer, ticket: Ticket, desk: Desk) -> None:
     elif ticket.door.translates:
         status, headers, body = ticket.door.whole(status, headers, decoded(headers, body))
     if not found.ok:
-        ticket.marks += ticket.door.again(found.kind in (Kind.BUSY, Kind.BROKEN))
+        ticket.marks += ticket.door.again(found.kind in (Kind.BUSY, Kind.BROKEN), ticket.match)
     ticket.conclude(found, status)
     ticket.response_bytes = len(body)
     await settle(ticket, desk)

@@ -95,7 +95,7 @@ class Surface:
             ticket.match = methods.match(exchange.verb, exchange.raw_path)
         ticket.client = program(exchange.fields.get(b"user-agent", b""))
         ticket.snapshot.guard.check(exchange.fields)
-        access.enter(ticket, desk)
+        await access.enter(ticket, desk)
         if isinstance(door, OpenAIDoor):
             await self._translate(ticket, door)
         else:
@@ -133,13 +133,15 @@ class Surface:
         if exchange.length is not None and exchange.length > limits.max_body:
             raise too_large(limits.max_body)
         came = await read_whole(exchange, limits.max_body, limits.spool_above)
+        access.still(ticket, desk)
         try:
             read = door.read(fields(exchange.query), bytes(came.view), settings.openai.parameters)
         finally:
             came.close()
         ticket.vigil.arm()
         key = ticket.key.id if ticket.key is not None else 0
-        pivot = door.pivot(await desk.signatures.find(key, read.call_ids), access.routes(ticket))
+        signatures = await desk.signatures.find(key, read.call_ids)
+        pivot = door.pivot(signatures, access.routes(ticket), access.shown(ticket))
         ticket.body = Body(pivot.body, len(pivot.body))
         ticket.whole = True
         exchange.become(pivot.verb, pivot.path, pivot.query)
@@ -162,6 +164,7 @@ class Surface:
             if length is not None and length > limits.max_body:
                 raise too_large(limits.max_body)
             ticket.body = await read_whole(exchange, limits.max_body, limits.spool_above)
+            access.still(ticket, self.desk)
             ticket.vigil.arm()
             coding = {"content-encoding": exchange.header(b"content-encoding")}
             # A body in a file reads like bytes; nothing of it is kept.
@@ -175,7 +178,7 @@ class Surface:
         """Record and show what gemgate refuses; inside a stream in the form of the stream."""
         refused = ticket.door.meant(refused)
         ticket.refuse(refused)
-        ticket.marks += ticket.door.again(refused.retryable)
+        ticket.marks += ticket.door.again(refused.retryable, ticket.match)
         headers, body = ticket.door.error(errors.from_refused(refused), ticket.call_id, ticket.match)
         exchange = ticket.exchange
         ticket.response_bytes = exchange.sent + len(body)
