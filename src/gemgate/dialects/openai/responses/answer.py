@@ -8,6 +8,8 @@ Laws:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import msgspec
 
 from gemgate.core.usage import Usage
@@ -19,7 +21,7 @@ from gemgate.dialects.openai.responses.output import Events, Output
 _DONE = b"[DONE]"  # how Google ends the events of an interaction
 
 
-class Answer:
+class Answer(ABC):
     """A rendering of one answer. Who derives from it takes Google's JSON and says how the answer ended.
 
     ``after`` is the number of the last event that a client has seen already; None for an answer that is no stream.
@@ -43,17 +45,17 @@ class Answer:
         """Ids of this answer's calls, with what must be put back when they are sent in again."""
         return () if self._output is None else tuple(self._output.kept)
 
+    @abstractmethod
     def take(self, data: bytes) -> None:
         """Read one event's data. Raises ``Refused`` (502)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take_whole(self, body: bytes) -> None:
         """Read a whole answer. Raises ``Refused`` (502)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ending(self, output: Output) -> Ending:
         """How the answer ended; what is to be said in place of what was withheld goes to ``output``."""
-        raise NotImplementedError
 
     def begin(self, seed: bytes, *, encrypted: bool, lasting: bool) -> Output:
         """The output, once the answer's id is known; a stream says that it has begun."""
