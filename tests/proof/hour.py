@@ -18,7 +18,7 @@ from tests.proof.azure import Arrival
 from tests.proof.caller import Answer, Question, play, run
 from tests.proof.windows import Limit, Sent, Use
 
-SPEED: Final = 24.0
+SPEED: Final = 12.0
 JUDGED_SPEED: Final = 8.0
 """Where each refusal is judged to the second, a machine's pause of a second must not be taken for ten."""
 # Unequal on purpose: the smallest must still be filled to the brim in the busiest minute.
@@ -32,7 +32,7 @@ ALONE: Final = "gemini-3.8-flash"
 PATIENCE: Final = 10.0
 KEPT: Final = 4
 MARGIN: Final = f'[routing]\nmargin = "{KEPT} s"\n'
-"""On a clock that runs 24 times as fast, a machine that stops for a tenth of a second is late by more than two."""
+"""On a clock that runs 12 times as fast, a machine that stops for a third of a second is late by four."""
 SLACK: Final = 9.0
 """What the gateway may keep between its own count and Google's: that margin, a tenth of a second for its slots, and
 what fast time makes of late wake-ups."""
