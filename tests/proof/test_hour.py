@@ -1,8 +1,8 @@
 """Real traffic against four models whose limits it just fits: the busiest half hour of an hour.
 
 ``bench/hour.py`` plays the whole hour in real time. Here gateway and simulator stand on one clock that runs twelve
-times as fast as ours: on a faster one a machine that is slow for a moment is late by more than the windows' margin. The simulator counts rolling minutes
-and refuses what exceeds them; what it refused is read from its own log.
+times as fast as ours: on a faster one a machine that is slow for a moment is late by more than the windows' margin.
+The simulator counts rolling minutes and refuses what exceeds them; what it refused is read from its own log.
 """
 
 from __future__ import annotations
