@@ -133,8 +133,8 @@ class Surface:
         if exchange.length is not None and exchange.length > limits.max_body:
             raise too_large(limits.max_body)
         came = await read_whole(exchange, limits.max_body, limits.spool_above)
-        access.still(ticket, desk)
         try:
+            access.still(ticket, desk)
             read = door.read(fields(exchange.query), bytes(came.view), settings.openai.parameters)
         finally:
             came.close()
