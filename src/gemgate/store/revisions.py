@@ -7,6 +7,10 @@ from typing import Final
 
 ACCESS: Final = "access"
 """Keys, their tokens, and budgets."""
+ROUTING: Final = "routing"
+"""What was stored of routes, limits and prices, and which projects are paused."""
+PAYLOADS: Final = "payloads"
+"""Whose bodies are kept."""
 
 
 def number(conn: sqlite3.Connection, name: str) -> int:

@@ -6,7 +6,8 @@ Laws:
   changes their money) and their ``seq`` is commit-ordered: who has seen ``seq`` n has seen all below;
 - a call's sums (tokens, money) are those of its attempts; NULL money is `unpriced`, and makes its sum NULL;
 - a name stands once, in its own small table, and rows carry its integer; NULL stands for the empty name;
-- keys, budgets and what they brought about are in ``store.schema_keys``;
+- keys, budgets and what they brought about are in ``store.schema_keys``, sums in ``store.schema_rollups``, what
+  the console's API keeps in ``store.schema_admin``;
 - times are UTC microseconds since 1970, spans microseconds, money nano-dollars, sizes bytes.
 
 The hot ledger does not import this module (SQLAlchemy costs a third of a second and 28 MB): it writes the
@@ -30,11 +31,11 @@ from sqlalchemy import (
     text,
 )
 
-from gemgate.store import schema_keys
+from gemgate.store import schema_admin, schema_keys, schema_rollups
 from gemgate.store.columns import NAME_LENGTH
 from gemgate.store.tables import Key, big, dimensions, metadata, of, whole
 
-__all__ = ["dimensions", "metadata", "schema_keys"]
+__all__ = ["dimensions", "metadata", "schema_admin", "schema_keys", "schema_rollups"]
 
 boots = Table(
     "boots",
@@ -168,6 +169,8 @@ calls = Table(
     # Calls without a key or a user are not in these, and cost them nothing.
     _some("key_id"),
     _some("user_id"),
+    # Why a call did not end well: of the few that have a reason.
+    _some("reason_id"),
 )
 
 attempts = Table(

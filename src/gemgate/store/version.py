@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The schema that this gemgate reads and writes: the newest step in ``store.migrations``."""
 
 

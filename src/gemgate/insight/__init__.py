@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: how the record is summed, and what the sums say. Pure."""
