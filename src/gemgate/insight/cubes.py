@@ -21,8 +21,11 @@ CELL: Final = DIMENSIONS[:-1]
 
 TOTAL: Final = 0
 CELLS: Final = 10
-THIN: Final = {(): TOTAL, **{(name,): place for place, name in enumerate(DIMENSIONS, start=1)}}
-PAIRS: Final = {
+THIN: Final[dict[tuple[str, ...], int]] = {
+    (): TOTAL,
+    **{(name,): place for place, name in enumerate(DIMENSIONS, start=1)},
+}
+PAIRS: Final[dict[tuple[str, ...], int]] = {
     (DIMENSIONS[one - 1], DIMENSIONS[other - 1]): 100 + 10 * one + other
     for one, other in itertools.combinations(range(1, len(DIMENSIONS) + 1), 2)
 }
