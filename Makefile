@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench crash format clean
+.PHONY: run test check bench bench-store crash format clean
 
 run: $(VENV)/.run
 	$(BIN)/gemgate serve
@@ -20,6 +20,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python bench/run.py
+
+bench-store: $(VENV)/.dev
+	$(BIN)/python bench/records.py
 
 crash: $(VENV)/.dev
 	$(BIN)/python -m tests.crash.rounds --rounds 1000

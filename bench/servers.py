@@ -218,15 +218,15 @@ def _clean_environment() -> dict[str, str]:
     }
 
 
-def _gateway_of(data: Path) -> tuple[int, int] | None:
+def _part_of(data: Path, name: str) -> tuple[int, int] | None:
     try:
-        part = json.loads((data / "run.json").read_text("utf-8"))["gateway"]
+        part = json.loads((data / "run.json").read_text("utf-8"))[name]
         return int(part["port"]), int(part["pid"])
     except (OSError, ValueError, KeyError):
         return None
 
 
-def _gemgate(folder: Path, *words: str) -> list[str]:
+def gemgate(folder: Path, *words: str) -> list[str]:
     """A command of gemgate with the gateway's data folder and configuration."""
     places = ["--data", str(folder / "data"), "--config", str(folder / "gemgate.toml")]
     return [str(Path(sys.executable).parent / "gemgate"), *words, *places]
@@ -246,12 +246,23 @@ def _make_key(folder: Path) -> str:
     said = []
     for words in (key, *budgets):
         done = subprocess.run(
-            _gemgate(folder, *words), capture_output=True, text=True, check=False, env=_clean_environment()
+            gemgate(folder, *words), capture_output=True, text=True, check=False, env=_clean_environment()
         )
         if done.returncode != 0:
             raise BenchError(f"gemgate {' '.join(words[:3])}: {done.stderr.strip() or done.stdout.strip()}")
         said.append(done.stdout.strip())
     return said[0]
+
+
+def _configure(folder: Path, upstream_port: int, *, routing: bool) -> None:
+    config = folder / "gemgate.toml"
+    config.write_text(
+        f'[upstream]\nbase_url = "http://127.0.0.1:{upstream_port}"\n\n'
+        f"[routing]\nenabled = {'true' if routing else 'false'}\n\n"
+        f'[[project]]\nname = "bench"\ntier = "tier1"\nkeys = ["{FAKE_KEY}"]\nspend = {MUCH}\n'
+        f'limits = {{ "*" = {{ rpm = {MUCH}, tpm = {MUCH}, rpd = {MUCH}, tpd = {MUCH} }} }}\n'
+    )
+    config.chmod(0o600)
 
 
 @contextlib.contextmanager
@@ -266,22 +277,43 @@ def gateway(
     """
     data = folder / "data"
     data.mkdir(mode=0o700, parents=True)
-    config = folder / "gemgate.toml"
-    config.write_text(
-        f'[upstream]\nbase_url = "http://127.0.0.1:{upstream_port}"\n\n'
-        f"[routing]\nenabled = {'true' if routing else 'false'}\n\n"
-        f'[[project]]\nname = "bench"\ntier = "tier1"\nkeys = ["{FAKE_KEY}"]\nspend = {MUCH}\n'
-        f'limits = {{ "*" = {{ rpm = {MUCH}, tpm = {MUCH}, rpd = {MUCH}, tpd = {MUCH} }} }}\n'
-    )
-    config.chmod(0o600)
-    log = folder / "gateway.log"
+    _configure(folder, upstream_port, routing=routing)
     client = GOOGLE.with_key(_make_key(folder)) if keyed else GOOGLE
-    command = _gemgate(folder, "serve", "--only", "gateway", "--gateway-port", "0")
+    with _serving(folder, cores, client) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def gateway_on(folder: Path, cores: Cores, upstream_port: int) -> Iterator[Server]:
+    """The gateway on the record that stands in the folder. Raises BenchError."""
+    _configure(folder, upstream_port, routing=True)
+    with _serving(folder, cores, GOOGLE) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def console(folder: Path, cores: Cores) -> Iterator[int]:
+    """The console on the folder's record; its port comes back. Raises BenchError."""
+    command = gemgate(folder, "serve", "--only", "console", "--console-port", "0")
+    log = folder / "console.log"
+    with _process(cores.wrap(cores.rest, command), log, _clean_environment()) as process:
+        yield _awaited(folder / "data", "console", process, log)[0]
+
+
+@contextlib.contextmanager
+def _serving(folder: Path, cores: Cores, client: Client) -> Iterator[Server]:
+    log = folder / "gateway.log"
+    command = gemgate(folder, "serve", "--only", "gateway", "--gateway-port", "0")
     with _process(cores.wrap(cores.server, command), log, _clean_environment()) as process:
-        deadline = time.monotonic() + START_LIMIT
-        while (found := _gateway_of(data)) is None or not _answers(found[0], "/healthz"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise BenchError("the gateway did not start:\n" + _tail(log))
-            time.sleep(0.05)
-        port, pid = found
-        yield Server("gateway", port, (pid, *descendants(pid)), data, client)
+        port, pid = _awaited(folder / "data", "gateway", process, log)
+        yield Server("gateway", port, (pid, *descendants(pid)), folder / "data", client)
+
+
+def _awaited(data: Path, part: str, process: subprocess.Popen[bytes], log: Path) -> tuple[int, int]:
+    """Port and process of a part of gemgate, once it answers."""
+    deadline = time.monotonic() + START_LIMIT
+    while (found := _part_of(data, part)) is None or not _answers(found[0], "/healthz"):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise BenchError(f"the {part} did not start:\n" + _tail(log))
+        time.sleep(0.05)
+    return found
