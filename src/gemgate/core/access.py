@@ -134,8 +134,11 @@ class Keys:
 
     @property
     def any(self) -> bool:
-        """Whether there is a key at all, so that every call needs one."""
-        return bool(self._keys)
+        """Whether there is a key that somebody can hold, so that every call needs one.
+
+        Keys without any token are made by ``gemgate seed``: nobody can call with them.
+        """
+        return bool(self._tokens)
 
     @property
     def every(self) -> tuple[Key, ...]:

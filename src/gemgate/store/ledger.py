@@ -13,7 +13,7 @@ Laws:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -69,7 +69,7 @@ def settle(conn: Connection, records: Sequence[Record]) -> None:
     """Write each call's one row with its attempts, and close what was open of it."""
     names = conn.names
     first = conn.execute("SELECT ifnull(max(seq), 0) + 1 FROM calls").fetchone()[0]
-    rows = [_call_row(names, first + place, record) for place, record in enumerate(records)]
+    rows = [call_row(names, first + place, record) for place, record in enumerate(records)]
     written = INSERT_CALL.rows(conn, rows)
     _close(conn, [record.call_id for record in records])
     if written == len(records):
@@ -123,7 +123,7 @@ def _open_row(names: Names, intent: Intent) -> tuple[Any, ...]:
     )
 
 
-def _call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
+def call_row(names: Names, seq: int, record: Record) -> tuple[Any, ...]:
     """The row of ``columns.CALLS``."""
     shape = record.shape
     given = _answered(record)
@@ -222,34 +222,50 @@ def _added(have: int | None, more: int | None) -> int | None:
     return None if have is None or more is None else _known(have + more)
 
 
-def _write_attempts(conn: Connection, names: Names, calls: Sequence[tuple[int, Record]]) -> None:
-    """Write the attempts of calls that were just inserted, and what hangs on them."""
-    seq = conn.execute("SELECT ifnull(max(seq), 0) FROM attempts").fetchone()[0]
-    rows: list[tuple[Any, ...]] = []
-    charges: list[tuple[Any, ...]] = []
-    details: list[tuple[Any, ...]] = []
-    prefixes: list[tuple[int, int, int]] = []
+class Parts(NamedTuple):
+    """The rows of what hangs on calls, as the columns of ``store.columns`` have them."""
+
+    attempts: list[tuple[Any, ...]]
+    charges: list[tuple[Any, ...]]
+    details: list[tuple[Any, ...]]
+    prefixes: list[tuple[int, int, int]]
+
+
+def parts(names: Names, seq: int, calls: Sequence[tuple[int, Record]]) -> Parts:
+    """What hangs on these calls (each with its number); its tries are numbered from ``seq`` + 1 on."""
+    made = Parts([], [], [], [])
     for call_seq, record in calls:
         for attempt in record.attempts:
             seq += 1
-            rows.append(_attempt_row(names, seq, call_seq, attempt))
+            made.attempts.append(_attempt_row(names, seq, call_seq, attempt))
             if attempt.cost is not None:
                 for place, charge in enumerate(attempt.cost.charges):
                     kind = names.charge_kinds[charge.kind]
-                    charges.append((seq, place, kind, _held(charge.quantity), _known(charge.nano)))
+                    made.charges.append((seq, place, kind, _held(charge.quantity), _known(charge.nano)))
             if attempt.usage is not None:
                 for place, detail in enumerate(attempt.usage.details):
                     side, modality = names.sides[detail.side], names.modalities[detail.modality]
-                    details.append((seq, place, side, modality, _held(detail.tokens)))
+                    made.details.append((seq, place, side, modality, _held(detail.tokens)))
         for place, value in enumerate(record.shape.prefix_hashes):
-            prefixes.append((call_seq, _FIRST_PREFIX << place, _signed(value)))
-    INSERT_ATTEMPT.rows(conn, rows)
-    if charges:
-        INSERT_CHARGE.rows(conn, charges)
-    if details:
-        INSERT_DETAIL.rows(conn, details)
-    if prefixes:
-        INSERT_PREFIX.rows(conn, prefixes)
+            made.prefixes.append((call_seq, _FIRST_PREFIX << place, _signed(value)))
+    return made
+
+
+def insert(conn: Connection, made: Parts) -> None:
+    """Write these rows. Needs the caller's transaction."""
+    INSERT_ATTEMPT.rows(conn, made.attempts)
+    if made.charges:
+        INSERT_CHARGE.rows(conn, made.charges)
+    if made.details:
+        INSERT_DETAIL.rows(conn, made.details)
+    if made.prefixes:
+        INSERT_PREFIX.rows(conn, made.prefixes)
+
+
+def _write_attempts(conn: Connection, names: Names, calls: Sequence[tuple[int, Record]]) -> None:
+    """Write the attempts of calls that were just inserted, and what hangs on them."""
+    seq = conn.execute("SELECT ifnull(max(seq), 0) FROM attempts").fetchone()[0]
+    insert(conn, parts(names, seq, calls))
 
 
 def _write_tags(conn: Connection, names: Names, calls: Sequence[tuple[int, Record]]) -> None:
