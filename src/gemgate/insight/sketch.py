@@ -1,0 +1,210 @@
+"""Quantiles of many numbers from little room: histograms that merge by one addition.
+
+Laws:
+
+- numbers below 128 have a bucket of their own, above that each power of two has 64 of equal width; a bucket
+  answers with its middle, so a quantile is wrong by at most 1/128 (0.8 %) of itself;
+- the quantile q of n numbers is the one of rank ceil(q·n) (at least the first), as in a sorted list of them all;
+- merging adds counts, bucket by bucket: the order and the grouping of merges change nothing;
+- a sketch in memory is one integer of 32-bit lanes, the count of bucket b in lane b: adding two such integers
+  merges them at the speed of memory. A sketch must hold fewer than 2**32 numbers.
+
+A body (``Sketches.encode``) holds one sketch for each of ``METRICS``, in that order: a byte for its form, then
+either each number's bucket (few numbers) or the deflated lanes between the lowest and the highest bucket.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Final
+
+METRICS: Final = ("duration", "first_byte", "rate", "overhead")
+"""What is sketched of calls with outcome ok: µs, µs, tokens per second in thousandths, µs."""
+
+ERROR: Final = 1 / 128
+"""The most that a quantile is off, as a share of itself."""
+MOST: Final = 2**50
+"""Larger numbers count as this one. In µs it is 35 years."""
+
+_EXACT: Final = 128
+_LANE: Final = 32
+_FEW: Final = 40  # numbers; their buckets take less room than deflated lanes
+_PLAIN, _DEFLATED = 0, 1
+_HEAD: Final = struct.Struct("<8H")
+_WINDOW: Final = -12  # raw deflate with 4 KB of memory: lanes repeat within that
+
+
+def bucket(value: int) -> int:
+    """The bucket of a number; below 0 counts as 0."""
+    if value < _EXACT:
+        return max(value, 0)
+    power = min(value, MOST).bit_length() - 7
+    return (power << 6) + (min(value, MOST) >> power)
+
+
+def middle(place: int) -> int:
+    """The number that a bucket answers with."""
+    if place < _EXACT:
+        return place
+    power = (place >> 6) - 1
+    return ((place - (power << 6)) << power) + (1 << (power - 1))
+
+
+def lanes_of(buckets: Iterable[int]) -> int:
+    """The lanes of numbers whose buckets are known, each as often as it stands there."""
+    found = sorted(buckets)
+    if not found:
+        return 0
+    low = found[0]
+    counts = [0] * (found[-1] - low + 1)
+    for place in found:
+        counts[place - low] += 1
+    return int.from_bytes(struct.pack(f"<{len(counts)}I", *counts), "little") << (_LANE * low)
+
+
+class Sketch:
+    """How numbers of one kind are spread. ``lanes`` is the sketch itself, as one integer."""
+
+    __slots__ = ("lanes",)
+
+    def __init__(self, lanes: int = 0) -> None:
+        self.lanes = lanes
+
+    def add(self, value: int, count: int = 1) -> None:
+        """Take in a number."""
+        self.lanes += count << (_LANE * bucket(value))
+
+    def merge(self, other: Sketch) -> None:
+        """Take in all of another's numbers."""
+        self.lanes += other.lanes
+
+    @property
+    def count(self) -> int:
+        """How many numbers it holds."""
+        return sum(self._counts()[1])
+
+    def quantile(self, q: float) -> int | None:
+        """The number below or at which a share ``q`` (0 to 1) of all lies, None when there is none."""
+        return self.quantiles((q,))[0]
+
+    def quantiles(self, qs: Sequence[float]) -> list[int | None]:
+        """Several quantiles for the work of one."""
+        low, counts = self._counts()
+        if not counts:
+            return [None] * len(qs)
+        ranks = list(accumulate(counts))
+        most = ranks[-1]
+        # What floats make of 0.07 * 100 must not change the rank.
+        wanted = (min(max(-int(-round(q * most, 6) // 1), 1), most) for q in qs)
+        return [middle(low + bisect_left(ranks, rank)) for rank in wanted]
+
+    def rows(self) -> list[tuple[int, int]]:
+        """The buckets in use with their counts, lowest first: middle and count."""
+        low, counts = self._counts()
+        return [(middle(low + place), count) for place, count in enumerate(counts) if count]
+
+    def encode(self) -> bytes:
+        """The sketch as bytes, for ``decode``."""
+        return Sketches(self.lanes).encode()
+
+    @classmethod
+    def decode(cls, body: bytes) -> Sketch:
+        """The sketch of ``encode``. Raises ValueError for other bytes."""
+        return cls(Sketches.decode(body).lanes[0])
+
+    def _counts(self) -> tuple[int, tuple[int, ...]]:
+        return _cut(self.lanes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sketch) and self.lanes == other.lanes
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Sketches:
+    """One sketch for each of ``METRICS``. ``lanes`` are theirs, in that order."""
+
+    __slots__ = ("lanes",)
+
+    def __init__(self, *lanes: int) -> None:
+        self.lanes = [*lanes, *([0] * (len(METRICS) - len(lanes)))]
+
+    def __getitem__(self, metric: str) -> Sketch:
+        return Sketch(self.lanes[METRICS.index(metric)])
+
+    def __bool__(self) -> bool:
+        return any(self.lanes)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sketches) and self.lanes == other.lanes
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def merge(self, other: Sketches) -> None:
+        """Take in all of another's numbers."""
+        mine, theirs = self.lanes, other.lanes
+        mine[0] += theirs[0]
+        mine[1] += theirs[1]
+        mine[2] += theirs[2]
+        mine[3] += theirs[3]
+
+    def encode(self) -> bytes:
+        """All four as bytes, for ``decode``."""
+        parts = [_cut(lanes) for lanes in self.lanes]
+        sizes = [sum(counts) for _, counts in parts]
+        if sum(sizes) <= _FEW:
+            places = [
+                low + place
+                for low, counts in parts
+                for place, count in enumerate(counts)
+                for _ in range(count)
+            ]
+            return struct.pack(f"<5B{len(places)}H", _PLAIN, *sizes, *places)
+        head = _HEAD.pack(*(number for low, counts in parts for number in (low, len(counts))))
+        dense = b"".join(struct.pack(f"<{len(counts)}I", *counts) for _, counts in parts)
+        return bytes((_DEFLATED,)) + head + zlib.compress(dense, 1, _WINDOW)
+
+    @classmethod
+    def decode(cls, body: bytes) -> Sketches:
+        """The four of ``encode``. Raises ValueError for other bytes."""
+        try:
+            return cls(*(_plain(body) if body[0] == _PLAIN else _deflated(body)))
+        except (struct.error, zlib.error, IndexError) as fault:
+            raise ValueError(f"no sketches: {fault}") from None
+
+
+def _plain(body: bytes) -> list[int]:
+    sizes = body[1:5]
+    places = struct.unpack_from(f"<{sum(sizes)}H", body, 5)
+    found, place = [], 0
+    for size in sizes:
+        found.append(lanes_of(places[place : place + size]))
+        place += size
+    return found
+
+
+def _deflated(body: bytes) -> list[int]:
+    head = _HEAD.unpack_from(body, 1)
+    dense = zlib.decompress(body[1 + _HEAD.size :], _WINDOW)
+    found, place = [], 0
+    for low, length in zip(head[::2], head[1::2], strict=True):
+        end = place + length * 4
+        found.append(int.from_bytes(dense[place:end], "little") << (_LANE * low))
+        place = end
+    if place != len(dense):
+        raise ValueError("no sketches: the lanes end elsewhere")
+    return found
+
+
+def _cut(lanes: int) -> tuple[int, tuple[int, ...]]:
+    """The lowest bucket in use, and the counts from there to the highest."""
+    if not lanes:
+        return 0, ()
+    low = ((lanes & -lanes).bit_length() - 1) // _LANE
+    lanes >>= _LANE * low
+    length = -(-lanes.bit_length() // _LANE)
+    return low, struct.unpack(f"<{length}I", lanes.to_bytes(length * 4, "little"))
