@@ -1,0 +1,75 @@
+"""Dated prices that administrators stored, beside those of the price book.
+
+Laws:
+
+- a row stands as in the price book's file, with its model; ``core.dated`` says what it replaces there;
+- rows count in the order in which they were stored: a later one goes before an earlier one;
+- every write counts the revision ``routing`` up in its transaction, so that gateways notice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from gemgate.store import revisions
+from gemgate.store.connection import Connection
+from gemgate.store.named import Missing
+
+__all__ = ["PREFIX", "Missing", "add", "every", "find", "remove"]
+
+PREFIX: Final = "stored/"
+"""How the ids of stored rows begin: ``stored/7``."""
+_decoder: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+def every(conn: sqlite3.Connection) -> list[dict[str, Any]]:
+    """All stored rows in the form of the price book's file, each with its ``id`` and ``model``, oldest first.
+
+    Raises msgspec.DecodeError for a damaged row.
+    """
+    return [_row(*row) for row in conn.execute("SELECT id, body FROM stored_prices ORDER BY id")]
+
+
+def find(conn: sqlite3.Connection, number: int) -> dict[str, Any] | None:
+    """The stored row of that number."""
+    row = conn.execute("SELECT id, body FROM stored_prices WHERE id = ?", (number,)).fetchone()
+    return None if row is None else _row(*row)
+
+
+def add(conn: Connection, row: Mapping[str, object], now: int) -> dict[str, Any]:
+    """Store a row (its ``id`` does not count); returns it with its id. ``now`` is UTC µs.
+
+    Whether it can be meant is for ``core.dated.add`` to say, before. Needs the caller's transaction.
+    """
+    body = msgspec.json.encode({name: value for name, value in row.items() if name != "id"}).decode()
+    # A number is never given twice, so that an id means one row on record for good.
+    number = conn.execute(
+        "INSERT INTO stored_prices(id, body, created_at) VALUES("
+        "(SELECT max(ifnull(max(id), 0), ifnull((SELECT seq FROM marks WHERE name = 'stored_prices'), 0)) + 1"
+        " FROM stored_prices), ?, ?) RETURNING id",
+        (body, now),
+    ).fetchone()[0]
+    conn.execute(
+        "INSERT INTO marks(name, seq) VALUES('stored_prices', ?)"
+        " ON CONFLICT(name) DO UPDATE SET seq = excluded.seq",
+        (number,),
+    )
+    revisions.bump(conn, revisions.ROUTING)
+    return _row(int(number), body)
+
+
+def remove(conn: Connection, number: int) -> dict[str, Any]:
+    """Take a stored row away; returns what it was. Needs the caller's transaction. Raises Missing."""
+    row = conn.execute("DELETE FROM stored_prices WHERE id = ? RETURNING id, body", (number,)).fetchone()
+    if row is None:
+        raise Missing(f"{PREFIX}{number}")
+    revisions.bump(conn, revisions.ROUTING)
+    return _row(*row)
+
+
+def _row(number: int, body: str) -> dict[str, Any]:
+    return {**_decoder.decode(body), "id": f"{PREFIX}{number}"}
