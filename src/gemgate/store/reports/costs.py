@@ -1,0 +1,203 @@
+"""What calls cost: by kind of token, at list price and billed, proven and estimated, saved and burnt.
+
+Laws:
+
+- the kinds sum to ``list_nano``; ``proven_nano`` and ``estimated_nano`` sum to ``billed_nano``;
+- what has no known price is in none of these sums: ``unpriced`` counts such tries, ``unpriced_tokens`` their tokens;
+- money counts where its try was: a call that failed over costs at both targets.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+import msgspec
+
+from gemgate.insight.spans import iso
+from gemgate.store.reports.asked import AnswerSpan, Ask
+from gemgate.store.reports.gathered import Gathered, Numbers, Part, Wants, gather
+
+_KINDS: Final = ("input", "cached", "output", "thoughts", "tool")
+_WASTES: Final = ("failed", "cancelled", "hedged")
+_WANTS: Final = Wants(
+    facts=(
+        "calls",
+        "tries",
+        "input",
+        "cached",
+        "output",
+        "thoughts",
+        "tool",
+        "list_nano",
+        "billed_nano",
+        "estimated_list_nano",
+        "estimated_billed_nano",
+        "unpriced",
+        "unpriced_tokens",
+        "saved_nano",
+        *(f"{kind}_nano" for kind in (*_KINDS, "other")),
+        *(f"{waste}_{price}_nano" for waste in _WASTES for price in ("list", "billed")),
+    ),
+    main="list_nano",
+    charges=True,
+)
+
+
+class Kind(msgspec.Struct, frozen=True, kw_only=True):
+    """What one kind came to at list price: tokens, or the units of a charge (images, searches, seconds …).
+
+    ``unpriced`` counts charges of this kind without a known price.
+    """
+
+    kind: str
+    quantity: int
+    nano: int
+    unpriced: int = 0
+
+
+class Burnt(msgspec.Struct, frozen=True, kw_only=True):
+    """Money of tries that gave no good call its answer, by why: they failed, the client left, they lost a race."""
+
+    failed_list_nano: int
+    failed_billed_nano: int
+    cancelled_list_nano: int
+    cancelled_billed_nano: int
+    hedged_list_nano: int
+    hedged_billed_nano: int
+
+
+class Costs(msgspec.Struct, frozen=True, kw_only=True):
+    """The money of some tries in nano-dollars. ``calls`` are those whose final target is here, ``tries`` all of them.
+
+    ``saved_nano`` is what cached tokens would have cost more as ordinary input, at list price.
+    """
+
+    calls: int
+    tries: int
+    list_nano: int
+    billed_nano: int
+    proven_nano: int
+    estimated_nano: int
+    estimated_list_nano: int
+    unpriced: int
+    unpriced_tokens: int
+    saved_nano: int
+    kinds: tuple[Kind, ...]
+    burnt: Burnt
+
+
+class CostPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One bucket of a series: its start (UTC µs, and ISO 8601 in the zone) and its money."""
+
+    start: int
+    time: str
+    calls: int
+    list_nano: int
+    billed_nano: int
+    estimated_nano: int
+    unpriced: int
+    saved_nano: int
+    burnt_nano: int
+    input_nano: int
+    cached_nano: int
+    output_nano: int
+    thoughts_nano: int
+    tool_nano: int
+    other_nano: int
+
+
+class CostGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """One group, by the names of its dimensions in the order asked for."""
+
+    names: tuple[str, ...]
+    total: Costs
+    before: Costs | None
+    series: tuple[CostPoint, ...]
+
+
+class CostAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a span cost. ``others`` is what no shown group has; ``groups_total`` counts all groups."""
+
+    span: AnswerSpan
+    total: Costs
+    before: Costs | None
+    series: tuple[CostPoint, ...]
+    groups: tuple[CostGroup, ...]
+    others: CostGroup | None
+    groups_total: int
+    overlapping: bool
+
+
+def report(conn: sqlite3.Connection, ask: Ask) -> CostAnswer:
+    """What the span cost. Raises ``spans.BadAsk`` and ``plan.TooMuch``."""
+    found = gather(conn, ask, _WANTS)
+    return CostAnswer(
+        span=found.span,
+        total=_costs(found.total),
+        before=_costs(found.before) if found.before is not None else None,
+        series=_series(found, found.series),
+        groups=tuple(_group(found, part) for part in found.groups),
+        others=_group(found, found.others) if found.others is not None else None,
+        groups_total=found.groups_total,
+        overlapping=found.overlapping,
+    )
+
+
+def _group(found: Gathered, part: Part) -> CostGroup:
+    return CostGroup(
+        names=part.names,
+        total=_costs(part.total),
+        before=_costs(part.before) if part.before is not None else None,
+        series=_series(found, part.series),
+    )
+
+
+def _costs(numbers: Numbers) -> Costs:
+    billed, estimated = numbers["billed_nano"], numbers["estimated_billed_nano"]
+    return Costs(
+        calls=numbers["calls"],
+        tries=numbers["tries"],
+        list_nano=numbers["list_nano"],
+        billed_nano=billed,
+        proven_nano=billed - estimated,
+        estimated_nano=estimated,
+        estimated_list_nano=numbers["estimated_list_nano"],
+        unpriced=numbers["unpriced"],
+        unpriced_tokens=numbers["unpriced_tokens"],
+        saved_nano=numbers["saved_nano"],
+        kinds=_kinds(numbers),
+        burnt=Burnt(**{name: numbers[name] for name in Burnt.__struct_fields__}),
+    )
+
+
+def _kinds(numbers: Numbers) -> tuple[Kind, ...]:
+    """Kinds of tokens first, then the charges by name. Cached tokens are a part of the input's, priced apart."""
+    quantities = {kind: numbers[kind] for kind in _KINDS}
+    quantities["input"] -= quantities["cached"]
+    tokens = [Kind(kind=kind, quantity=quantities[kind], nano=numbers[f"{kind}_nano"]) for kind in _KINDS]
+    charges = [
+        Kind(kind=kind, quantity=one.quantity, nano=one.nano, unpriced=one.unpriced)
+        for kind, one in sorted(numbers.charges.items())
+    ]
+    return (*tokens, *charges)
+
+
+def _series(found: Gathered, series: list[Numbers]) -> tuple[CostPoint, ...]:
+    return tuple(
+        CostPoint(
+            start=start,
+            time=iso(start, found.span.zone),
+            estimated_nano=numbers["estimated_billed_nano"],
+            burnt_nano=sum(numbers[f"{waste}_list_nano"] for waste in _WASTES),
+            **{name: numbers[name] for name in _PLAIN},
+        )
+        for start, numbers in zip(found.starts, series, strict=True)
+    )
+
+
+_PLAIN: Final = tuple(
+    name
+    for name in CostPoint.__struct_fields__
+    if name not in ("start", "time", "estimated_nano", "burnt_nano")
+)
