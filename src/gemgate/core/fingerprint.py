@@ -66,6 +66,16 @@ def redact(text: str) -> str:
     return _NAMED.sub(_kept, _SECRETS.sub(REDACTED, text))
 
 
+def secrets(text: str) -> list[tuple[int, int]]:
+    """Where in a text stands what ``redact`` removes: start and end, which may overlap."""
+    found = [one.span() for one in _SECRETS.finditer(text)]
+    for one in _NAMED.finditer(text):
+        start = one.end(one.lastindex or 0)
+        if text[start : one.end()] != REDACTED:
+            found.append((start, one.end()))
+    return found
+
+
 def redact_name(name: str) -> str:
     """A name from a caller (a model, a user, a tag) without what has a credential's form.
 
