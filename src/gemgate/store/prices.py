@@ -41,6 +41,25 @@ def sync(conn: Connection, rows: Iterable[Price], book: str, now: int) -> int:
     return new
 
 
+def on_record(conn: Connection, rows: Iterable[Price], book: str) -> dict[str, int]:
+    """The integers of a book's rows by their names. A book that is not on record is put there, not in force.
+
+    Which book is in force is for gateways to say. Needs the caller's transaction.
+    """
+    bodies = sorted((row.id, _encoder.encode(row).decode()) for row in rows)
+    digest = _digest(body for _, body in bodies)
+    known = conn.execute("SELECT id FROM price_books WHERE digest = ?", (digest,)).fetchone()
+    if known is None:
+        known = conn.execute(
+            "INSERT INTO price_books(digest, name, loaded) VALUES(?, ?, 0) RETURNING id", (digest, book[:200])
+        ).fetchone()
+        conn.executemany(
+            "INSERT INTO prices(name, book_id, body) VALUES(?, ?, ?)",
+            [(name, known[0], body) for name, body in bodies],
+        )
+    return dict(conn.execute("SELECT name, id FROM prices WHERE book_id = ?", known))
+
+
 def at(conn: sqlite3.Connection, when: int) -> list[Price]:
     """The rows of the book in force that hold at a moment (UTC µs)."""
     rows = conn.execute(

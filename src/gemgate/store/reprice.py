@@ -1,0 +1,267 @@
+"""Tries priced anew: the one change that calls and attempts on record undergo, and it is of their money alone.
+
+Laws:
+
+- what was used, what was estimated and which project paid nothing stay as they are: the price alone is another;
+- a try is priced by the model that answered, at the moment at which it was sent, as when it was settled;
+- tries, charges, the sums of calls, those of keys by the hour, and all that is rolled up change in one transaction,
+  so that ``gemgate verify`` finds the record whole after any of them;
+- what budgets were charged stays: it is what held calls back then.
+
+Times are UTC µs, money nano-dollars, None unpriced.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from gemgate.core.call import Charge, Cost
+from gemgate.core.pricing import PriceBook, cost
+from gemgate.core.spending import UNMETERED
+from gemgate.core.usage import Detail, Usage
+from gemgate.dialects.gemini.methods import GENERATING
+from gemgate.store.connection import Connection
+
+Place = tuple[int, int]
+"""Where a call stands in the order of their coming: its time and its seq."""
+
+MOST: Final = 2**63 - 1
+_HOUR: Final = 3_600_000_000
+_PRICED: Final = GENERATING - UNMETERED
+_CALLS: Final = """
+SELECT c.seq, c.received_at, ifnull(c.key_id, 0), ifnull(m.name, ''), ifnull(t.name, '')
+FROM calls AS c LEFT JOIN methods AS m ON m.id = c.method_id LEFT JOIN tiers AS t ON t.id = c.tier_id
+WHERE (c.received_at, c.seq) > (?, ?) AND c.received_at < ? ORDER BY c.received_at, c.seq LIMIT ?
+"""
+_NEXT: Final = """
+FROM (SELECT received_at, seq FROM calls WHERE (received_at, seq) > (?, ?) AND received_at < ?
+      ORDER BY received_at, seq LIMIT ?)
+"""
+_TRIES: Final = """
+SELECT a.seq, a.call_seq, a.number, ifnull(m.name, ''), ifnull(p.name, ''), a.sent_at, ifnull(s.name, ''),
+       ifnull(t.name, ''), v.name = 'cut' AND ifnull(r.name, '') = 'interrupted', a.seen, a.estimated, a.price_id,
+       a.input, a.cached, a.output, a.thoughts, a.tool, a.searches, a.grounded, a.maps,
+       a.input_nano, a.cached_nano, a.output_nano, a.thoughts_nano, a.tool_nano, a.list_nano, a.billed_nano
+FROM attempts AS a JOIN verdicts AS v ON v.id = a.verdict_id LEFT JOIN reasons AS r ON r.id = a.reason_id
+LEFT JOIN models AS m ON m.id = a.model_id LEFT JOIN projects AS p ON p.id = a.project_id
+LEFT JOIN models AS s ON s.id = a.model_served_id LEFT JOIN tiers AS t ON t.id = a.tier_served_id
+WHERE a.call_seq = ? ORDER BY a.number
+"""
+_CHARGES: Final = """
+SELECT k.name, c.quantity, c.nano FROM charges AS c JOIN charge_kinds AS k ON k.id = c.kind_id
+WHERE c.attempt_seq = ? ORDER BY c.position
+"""
+_DETAILS: Final = """
+SELECT s.name, m.name, d.tokens FROM details AS d
+JOIN sides AS s ON s.id = d.side_id JOIN modalities AS m ON m.id = d.modality_id
+WHERE d.attempt_seq = ? ORDER BY d.position
+"""
+_SET_TRY: Final = """
+UPDATE attempts SET input_nano = ?, cached_nano = ?, output_nano = ?, thoughts_nano = ?, tool_nano = ?,
+    list_nano = ?, billed_nano = ?, price_id = ? WHERE seq = ?
+"""
+_SET_CALL: Final = """
+UPDATE calls SET list_nano = ?, billed_nano = ?, estimated_list_nano = ?, estimated_billed_nano = ?
+WHERE seq = ? RETURNING billed_nano
+"""
+
+
+class Try(NamedTuple):
+    """One try of a call. ``lost``: a dead process left it open, so nobody said of which tier it was."""
+
+    seq: int
+    number: int
+    model: str
+    project: str
+    sent_at: int
+    served: str
+    tier: str
+    estimated: bool
+    priced: bool
+    usage: Usage
+    cost: Cost
+    price_id: int | None
+
+
+class Call(NamedTuple):
+    """A call with its tries. ``key`` is its virtual key's number, 0 for none."""
+
+    seq: int
+    received_at: int
+    key: int
+    tries: tuple[Try, ...]
+
+
+class Anew(NamedTuple):
+    """A call whose money changes: the costs of all its tries, in order, as they shall be."""
+
+    call: Call
+    costs: tuple[Cost, ...]
+
+
+def count(
+    conn: sqlite3.Connection, after: Place, until: int, most: int = 100_000
+) -> tuple[int, Place | None]:
+    """How many calls came after a place and before ``until``: ``most`` of them at most.
+
+    Where there may be more, the place of the last one comes too, to go on from; else None.
+    """
+    values = (*after, until, most)
+    found, last = conn.execute(f"SELECT count(*), max(received_at) {_NEXT}", values).fetchone()
+    if found < most:
+        return int(found), None
+    seq = conn.execute(f"SELECT max(seq) {_NEXT} WHERE received_at = ?", (*values, last)).fetchone()[0]
+    return int(found), (int(last), int(seq))
+
+
+def read(conn: sqlite3.Connection, after: Place, until: int, limit: int) -> list[Call]:
+    """The next calls that came after a place and before ``until``; ``limit`` of them at most."""
+    return [
+        Call(seq, at, key, tuple(_tries(conn, seq, method in _PRICED, tier)))
+        for seq, at, key, method, tier in conn.execute(_CALLS, (*after, until, limit)).fetchall()
+    ]
+
+
+def anew(call: Call, book: PriceBook, free: Collection[str], model: str = "") -> Anew | None:
+    """What a call costs by a book; None where nothing changes.
+
+    ``free`` are the projects that pay nothing now: they decide where the record does not tell (a try that cost
+    nothing at list price). ``model``: only tries that are priced as this model.
+    """
+    only = book.resolve(model) if model else ""
+    costs = tuple(_cost(one, book, free, only) for one in call.tries)
+    return None if all(map(_same, call.tries, costs)) else Anew(call, costs)
+
+
+def write(conn: Connection, changes: Sequence[Anew], ids: Mapping[str, int]) -> None:
+    """Put the money of these calls on record, and all sums of it. ``ids`` are the price rows' integers.
+
+    Needs the caller's transaction. What was read must still be so: one re-pricing at a time.
+    """
+    for change in changes:
+        for one, cost_ in zip(change.call.tries, change.costs, strict=True):
+            if not _same(one, cost_):
+                _write_try(conn, one, cost_, ids)
+        _write_call(conn, change)
+
+
+def _write_try(conn: Connection, one: Try, cost_: Cost, ids: Mapping[str, int]) -> None:
+    parts = (cost_.input, cost_.cached, cost_.output, cost_.thoughts, cost_.tool)
+    price = ids[cost_.price] if cost_.price else None
+    conn.execute(_SET_TRY, (*parts, cost_.total, cost_.billed, price, one.seq))
+    if cost_.charges != one.cost.charges:
+        conn.execute("DELETE FROM charges WHERE attempt_seq = ?", (one.seq,))
+        kinds = conn.names.charge_kinds
+        rows = [
+            (one.seq, place, kinds[charge.kind], charge.quantity, charge.nano)
+            for place, charge in enumerate(cost_.charges)
+        ]
+        conn.executemany(
+            "INSERT INTO charges(attempt_seq, position, kind_id, quantity, nano) VALUES(?, ?, ?, ?, ?)", rows
+        )
+
+
+def _write_call(conn: Connection, change: Anew) -> None:
+    """The sums of a call, and of its key's hour."""
+    call = change.call
+    guessed = [cost_ for one, cost_ in zip(call.tries, change.costs, strict=True) if one.estimated]
+    sums = (
+        *(_sum(cost_.total for cost_ in change.costs), _sum(cost_.billed for cost_ in change.costs)),
+        *(_sum(cost_.total for cost_ in guessed), _sum(cost_.billed for cost_ in guessed)),
+    )
+    conn.execute(_SET_CALL, (*sums, call.seq))
+    before = _sum(one.cost.billed for one in call.tries)
+    if call.key and (more := (sums[1] or 0) - (before or 0)):
+        conn.execute(
+            "UPDATE key_hours SET nano = nano + ? WHERE key_id = ? AND hour = ?"
+            " AND ? <= ifnull((SELECT seq FROM marks WHERE name = 'key_hours'), 0)",
+            (more, call.key, call.received_at // _HOUR * _HOUR, call.seq),
+        )
+
+
+def _tries(conn: sqlite3.Connection, call: int, priced: bool, tier: str) -> Iterator[Try]:
+    """The tries of a call, whose method has prices or not, and which asked for that tier."""
+    for row in conn.execute(_TRIES, (call,)).fetchall():
+        seq, _, number, model, project, sent_at, served, said, lost, seen, estimated, price_id = row[:12]
+        details: tuple[Detail, ...] = ()
+        if seen:
+            details = tuple(Detail(*one) for one in conn.execute(_DETAILS, (seq,)))
+        usage = Usage(
+            row[12],
+            row[13],
+            row[14],
+            row[15],
+            row[16],
+            details,
+            searches=row[17],
+            grounded=bool(row[18]),
+            maps=row[19],
+        )
+        charges = tuple(Charge(*one) for one in conn.execute(_CHARGES, (seq,)))
+        yield Try(
+            *(seq, number, model, project, sent_at, served),
+            tier=tier if lost and not said else said,
+            estimated=bool(estimated),
+            priced=bool(priced and seen),
+            usage=usage,
+            cost=Cost(row[20], row[21], row[22], row[23], row[24], charges, row[25], row[26]),
+            price_id=price_id,
+        )
+
+
+def _cost(one: Try, book: PriceBook, free: Collection[str], only: str) -> Cost:
+    """What a try costs by the book; what it has cost where nothing of it has a price there."""
+    if not one.priced:
+        return one.cost
+    model = one.served or book.routed(one.model, one.sent_at)
+    if only and book.resolve(model) != only:
+        return one.cost
+    found = cost(book.price(model, one.tier, one.sent_at), one.usage, free=_was_free(one, free))
+    return Cost(
+        min(found.input, MOST),
+        min(found.cached, MOST),
+        min(found.output, MOST),
+        min(found.thoughts, MOST),
+        min(found.tool, MOST),
+        tuple(_held(charge) for charge in found.charges),
+        _known(found.total),
+        _known(found.billed),
+        found.price,
+    )
+
+
+def _was_free(one: Try, free: Collection[str]) -> bool:
+    """Whether the try's project paid nothing when it was settled, as far as its row can tell."""
+    if one.cost.billed == 0 and one.cost.total == 0:
+        return one.project in free
+    return one.cost.billed == 0
+
+
+def _same(one: Try, other: Cost) -> bool:
+    """Whether the money on record is this already, whichever row of whichever book it came from."""
+    return other is one.cost or (
+        msgspec.structs.replace(other, price="") == one.cost and (one.price_id is None) == (not other.price)
+    )
+
+
+def _held(charge: Charge) -> Charge:
+    return Charge(charge.kind, min(charge.quantity, MOST), _known(charge.nano))
+
+
+def _known(nano: int | None) -> int | None:
+    """Money that no row can hold is not known either."""
+    return None if nano is None or nano > MOST else nano
+
+
+def _sum(amounts: Iterable[int | None]) -> int | None:
+    """A sum, None when a part of it is."""
+    total = 0
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return _known(total)
