@@ -1,7 +1,7 @@
 """Sums of calls for reports, and the tables of administration. A frozen copy, as the steps before.
 
-The sums are empty: the console makes them of the calls that are there, beside the traffic. The index of calls by
-reason reads the table (some seconds for ten million calls).
+The sums are empty: the console makes them of the calls that are there, beside the traffic. The indexes of calls
+by reason and route read the table (some seconds for ten million calls).
 """
 
 from __future__ import annotations
@@ -95,14 +95,15 @@ def upgrade() -> None:
     _stored()
     _jobs()
     _payloads()
-    there = text("reason_id IS NOT NULL")
-    op.create_index(
-        op.f("ix_calls_reason_id_seq"),
-        "calls",
-        ["reason_id", "seq"],
-        sqlite_where=there,
-        postgresql_where=there,
-    )
+    for column in ("reason_id", "route_id"):
+        there = text(f"{column} IS NOT NULL")
+        op.create_index(
+            op.f(f"ix_calls_{column}_seq"),
+            "calls",
+            [column, "seq"],
+            sqlite_where=there,
+            postgresql_where=there,
+        )
 
 
 def _big(name: str) -> Column[int]:
@@ -293,10 +294,12 @@ def _payloads() -> None:
         Column("whole", SmallInteger, nullable=False),
         _whole("redacted"),
         _big("at"),
+        _big("expires_at"),
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_call_payloads_payload_id"), "call_payloads", ["payload_id"])
     op.create_index(op.f("ix_call_payloads_at"), "call_payloads", ["at"])
+    op.create_index(op.f("ix_call_payloads_expires_at"), "call_payloads", ["expires_at"])
     op.create_table(
         "payload_rules",
         Column("scope", String(16), primary_key=True),
