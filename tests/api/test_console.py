@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gemgate.api.app import build
 from gemgate.api.guard import local, name_in, objection
-from gemgate.api.roles import Role, Undeclared, require_roles, role, role_of
+from gemgate.api.roles import Role, Undeclared, require_roles, role, roles_of
 from gemgate.config import Settings
 from gemgate.config.settings import Console, Gateway
 from gemgate.store.migrate import upgrade
@@ -33,13 +33,15 @@ def client(settings: Settings) -> FlaskClient:
 
 def test_every_rule_declares_a_role(settings: Settings) -> None:
     app = build(settings)
-    rules = {rule.rule: role_of(app.view_functions[rule.endpoint]) for rule in app.url_map.iter_rules()}
-    assert rules == {"/": Role.ANYONE, "/healthz": Role.ANYONE, "/api/v1/health": Role.ANYONE}
+    rules = {rule.rule: roles_of(app.view_functions[rule.endpoint]) for rule in app.url_map.iter_rules()}
+    assert all(None not in roles.values() and roles for roles in rules.values())
+    assert rules["/api/v1/health"] == {"GET": Role.ANYONE}
+    assert rules["/api/v1/system"] == {"GET": Role.VIEWER}
 
 
 def test_a_route_without_a_role_stops_the_app_from_being_built() -> None:
     app = Flask("some", static_folder=None)
-    app.add_url_rule("/open", view_func=role(Role.READER)(lambda: "x"), endpoint="open")
+    app.add_url_rule("/open", view_func=role(Role.VIEWER)(lambda: "x"), endpoint="open")
     require_roles(app)
     app.add_url_rule("/bare", view_func=lambda: "x", endpoint="bare")
     with pytest.raises(Undeclared, match="/bare"):

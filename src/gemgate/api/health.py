@@ -10,12 +10,70 @@ import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+from flask_restx import Namespace, Resource
+
 from gemgate import __version__
+from gemgate.api import context
+from gemgate.api.operation import operation
+from gemgate.api.roles import Role
 from gemgate.config import Settings
 from gemgate.config.running import read_running, url_of
 from gemgate.store import version
 
 _PATIENCE = 2.0
+
+namespace = Namespace("health", description="How gemgate is, in parts.")
+
+
+class Gateway(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The gateway as the console reaches it. ``says`` is its own word, absent when it cannot be reached."""
+
+    url: str
+    reachable: bool
+    well: bool
+    reason: str
+    says: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Store(msgspec.Struct, kw_only=True):
+    """The record as the console opens it. ``schema`` is what it has, ``schema_known`` what this gemgate has."""
+
+    up: bool
+    schema: str | None
+    schema_known: str
+    reason: str
+
+
+class Versions(msgspec.Struct, kw_only=True):
+    """What runs."""
+
+    gemgate: str
+    python: str
+
+
+class Health(msgspec.Struct, kw_only=True):
+    """``status`` is ``ok`` when gateway and store are well, else ``degraded``; the parts say which and why."""
+
+    status: str
+    gateway: Gateway
+    store: Store
+    upstream: str
+    simulated: bool
+    versions: Versions
+
+
+@namespace.route("")
+class TheHealth(Resource):
+    """How gemgate is."""
+
+    @operation(namespace, role=Role.ANYONE, answer=Health)
+    def get(self) -> Health:
+        """How gemgate is, in parts.
+
+        `status` is `ok` when the gateway and the record are well, else `degraded`; the parts say which and why.
+        """
+        return msgspec.convert(health(context.settings()), Health)
 
 
 def health(settings: Settings) -> dict[str, Any]:

@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from flask import Flask
 
 _MARK = "gemgate_role"
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
 
 View = TypeVar("View", bound=Callable[..., object])
 
 
 class Role(enum.StrEnum):
-    """What a caller must be. Nobody logs in yet: the console answers on loopback to whoever is there."""
+    """What a caller must be. Each may what those before it may."""
 
-    ANYONE = "anyone"  # no secret in it: health, static files
-    READER = "reader"  # reads the record
-    ADMIN = "admin"  # changes something
+    ANYONE = "anyone"  # no secret in it: health, documentation
+    VIEWER = "viewer"  # reads the record
+    OPERATOR = "operator"  # asks models, makes exports, pauses projects
+    ADMIN = "admin"  # changes who may do what, and what it costs
+
+    def may(self, needed: Role) -> bool:
+        """Whether who is this may do what needs that."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+ANYONE: Final = Role.ANYONE
+VIEWER: Final = Role.VIEWER
+OPERATOR: Final = Role.OPERATOR
+ADMIN: Final = Role.ADMIN
 
 
 class Undeclared(Exception):
@@ -42,10 +55,23 @@ def role_of(view: object) -> Role | None:
     return found if isinstance(found, Role) else None
 
 
+def roles_of(view: object) -> dict[str, Role | None]:
+    """The role by method of a view function, upper case; a view that is no resource has one for all, as ``*``."""
+    resource = getattr(view, "view_class", None)
+    if resource is None:
+        return {"*": role_of(view)}
+    return {
+        method.upper(): role_of(getattr(resource, method)) for method in _METHODS if hasattr(resource, method)
+    }
+
+
 def require_roles(app: Flask) -> None:
     """Raises Undeclared when a rule of the app leads to a view that declares no role."""
     bare = sorted(
-        rule.rule for rule in app.url_map.iter_rules() if role_of(app.view_functions[rule.endpoint]) is None
+        f"{rule.rule} ({method})" if method != "*" else rule.rule
+        for rule in app.url_map.iter_rules()
+        for method, needed in roles_of(app.view_functions[rule.endpoint]).items()
+        if needed is None
     )
     if bare:
         raise Undeclared(f"routes without a role: {', '.join(bare)}")

@@ -1,0 +1,163 @@
+"""The document of the API, Swagger 2.0, from what the operations declare."""
+
+from __future__ import annotations
+
+import http
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+from flask_restx import Api
+
+from gemgate.api import schemas
+from gemgate.api.operation import JSON, Declared, declared_of
+from gemgate.api.problems import MEDIA, ProblemBody
+from gemgate.api.roles import Role
+from gemgate.api.schemas import Schema
+
+SECURITY: Final[Schema] = {
+    "token": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "An admin token, as `Bearer gg-admin-…`. Not needed while none was ever made.",
+    },
+    "key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-gemgate-key",
+        "description": "A virtual key, for operations that call a model.",
+    },
+}
+_METHODS: Final = ("get", "post", "put", "patch", "delete")
+_VARIABLE: Final = re.compile(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>")
+_KINDS: Final = {"int": "integer", "float": "number"}
+_SAID: Final = {
+    400: "The query string or the body is not as it should be; `errors` names each field.",
+    401: "A token is missing, unknown, disabled or past its time.",
+    403: "The token may not do this, or the request comes from a page of another site.",
+    404: "There is nothing of this name.",
+    409: "It cannot be done as things are; `hint` says what stands against it.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    422: "It can be read, but not done; `hint` says what to change.",
+    429: "Too much at once; `Retry-After` says when there is room.",
+    503: "The record, or the gateway, cannot be used now.",
+}
+_RETRY: Final = {"Retry-After": {"type": "integer", "description": "Seconds after which to ask again."}}
+
+
+def document(api: Api, base: str) -> Schema:
+    """The whole document. Raises TypeError for a type that Swagger 2.0 has no form for."""
+    every = list(_operations(api))
+    types: list[Any] = [ProblemBody]
+    for _, _, _, method in every:
+        declared = declared_of(method)
+        types += [one for one in (declared.body, declared.answer) if one is not None] if declared else []
+    shapes, definitions = schemas.definitions(types)
+    paths: dict[str, Schema] = {}
+    for namespace, url, verb, method in every:
+        paths.setdefault(_VARIABLE.sub(r"{\2}", url), {})[verb] = _operation(
+            namespace, url, verb, method, shapes
+        )
+    return {
+        "swagger": "2.0",
+        "info": {"title": api.title, "version": api.version, "description": api.description},
+        "basePath": base,
+        "consumes": [JSON],
+        "produces": [JSON],
+        "securityDefinitions": SECURITY,
+        "tags": [
+            {"name": one.name, "description": one.description or ""}
+            for one in api.namespaces
+            if one.resources
+        ],
+        "paths": dict(sorted(paths.items())),
+        "definitions": dict(sorted(definitions.items())),
+    }
+
+
+def _operations(api: Api) -> Iterator[tuple[str, str, str, Any]]:
+    """Namespace, path, method and function of everything that declares itself."""
+    for namespace in api.namespaces:
+        for resource, urls, _, _ in namespace.resources:
+            for url in api.ns_urls(namespace, urls):
+                for verb in _METHODS:
+                    method = getattr(resource, verb, None)
+                    if declared_of(method) is not None:
+                        yield namespace.name, url, verb, method
+
+
+def statuses(declared: Declared, verb: str, url: str) -> list[int]:
+    """The statuses of all problems that an operation may answer with."""
+    found = {400, 403, *declared.errors}
+    if declared.role is not Role.ANYONE:
+        found |= {401, 503}
+    if verb != "get":
+        found |= {413, 415}
+    if _VARIABLE.search(url):
+        found.add(404)
+    return sorted(found)
+
+
+def _operation(namespace: str, url: str, verb: str, method: Any, shapes: dict[Any, Schema]) -> Schema:
+    declared = declared_of(method)
+    assert declared is not None
+    summary, _, rest = (inspect.getdoc(method) or "").partition("\n")
+    role = "Anyone may." if declared.role is Role.ANYONE else f"Needs the role {declared.role.value}."
+    if declared.payloads:
+        role += " Needs a token that may read stored bodies."
+    made: Schema = {
+        "tags": [namespace],
+        "operationId": _name(namespace, url, verb),
+        "summary": summary.rstrip("."),
+        "description": "\n\n".join(part for part in (rest.strip(), role) if part),
+        "parameters": _parameters(declared, url, shapes),
+        "responses": _responses(declared, verb, url, shapes),
+    }
+    if declared.role is not Role.ANYONE:
+        made["security"] = [{"token": []}]
+    if declared.media != JSON:
+        made["produces"] = [declared.media, MEDIA]
+    return made
+
+
+def _parameters(declared: Declared, url: str, shapes: dict[Any, Schema]) -> list[Schema]:
+    made: list[Schema] = [
+        {"name": name, "in": "path", "required": True, "type": _KINDS.get(kind, "string")}
+        for kind, name in _VARIABLE.findall(url)
+    ]
+    if declared.query is not None:
+        made += schemas.parameters(declared.query)
+    if declared.body is not None:
+        made.append({"name": "body", "in": "body", "required": True, "schema": shapes[declared.body]})
+    return made
+
+
+def _responses(declared: Declared, verb: str, url: str, shapes: dict[Any, Schema]) -> Schema:
+    nothing = declared.answer is None and declared.media == JSON
+    status = 204 if nothing and declared.status == 200 else declared.status
+    good: Schema = {"description": http.HTTPStatus(status).phrase}
+    if declared.answer is not None:
+        good["schema"] = shapes[declared.answer]
+    elif not nothing:
+        good["schema"] = {"type": "file"} if not declared.media.startswith("text/") else {"type": "string"}
+    if declared.example is not None:
+        good["examples"] = {declared.media: msgspec.to_builtins(declared.example)}
+    made: Schema = {str(status): good}
+    for code in statuses(declared, verb, url):
+        made[str(code)] = {
+            "description": _SAID.get(code, http.HTTPStatus(code).phrase),
+            "schema": shapes[ProblemBody],
+        }
+        if code in (429, 503):
+            made[str(code)]["headers"] = _RETRY
+    return made
+
+
+def _name(namespace: str, url: str, verb: str) -> str:
+    """A name that programs made from the document call the operation by."""
+    words = re.findall(r"\w+", _VARIABLE.sub(r"by_\2", url))
+    return "_".join([verb, *(words if words[:1] == [namespace] else [namespace, *words])])

@@ -1,0 +1,14 @@
+"""The namespaces of the API, in the order of the documentation. A new one adds its line here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask_restx import Namespace
+
+from gemgate.api import health, system
+
+NAMESPACES: Final[tuple[Namespace, ...]] = (
+    health.namespace,
+    system.namespace,
+)
