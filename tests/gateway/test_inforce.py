@@ -30,6 +30,7 @@ from gemgate.gateway.desk import Desk
 from gemgate.gateway.inforce import InForce
 from gemgate.gateway.signatures import DAY, Signatures
 from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.stored import Configured, Stored
 from gemgate.gateway.ticket import Ticket
 from gemgate.store import boots, budgets, keys, migrate, spends
 from gemgate.store.connection import Connection, visitor
@@ -71,7 +72,8 @@ class Store:
                 good={},
             ),
         )
-        self.in_force = InForce(self.desk)
+        self.configured = Configured(snapshot.settings, snapshot.book, "", None, snapshot.catalog)
+        self.in_force = InForce(self.desk, self.configured, Stored(0))
 
     def write(self, work: Callable[[Connection], object]) -> None:
         """As an administrator, or another process."""
@@ -151,7 +153,7 @@ async def test_a_key_s_minute_before_the_start_counts_once(store: Store) -> None
     store.key(rpm=10)
     desk = store.desk
     desk.brakes = told = Told(store.clock, desk.board)
-    in_force = Listed(desk)
+    in_force = Listed(desk, store.configured, Stored(0))
     await in_force.look()
     in_force.rows.append((1, NOON - 20 * SECOND, 2, 50))
     await in_force.again()

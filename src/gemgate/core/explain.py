@@ -20,6 +20,7 @@ BARS = {
     "breaker": "its breaker is open",
     "probing": "a probe is under way",
     "closed": "Google refused it for long",
+    "paused": "an administrator has paused its project",
 }
 """What bars a target, in words."""
 

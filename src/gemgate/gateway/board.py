@@ -34,6 +34,7 @@ from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.ticket import Ticket, Trial
 
 READY = Standing()
+PAUSED = Standing(math.inf, "paused")
 TAUGHT = frozenset({"quota_minute", "quota_tokens", "quota_day", "quota_zero", "prepaid"})
 _SECOND = 1_000_000
 
@@ -63,14 +64,20 @@ class Board:
         self._snapshot = snapshot
         self._buckets: dict[tuple[str, str], Bucket] = {}
 
-    def reload(self, snapshot: Snapshot) -> None:
-        """A new configuration: what was used and learned stays."""
+    def reload(self, snapshot: Snapshot, *, configured: bool = True) -> None:
+        """A new snapshot: what was used and learned stays. ``configured``: of a new configuration, and not only of
+        other stored things, so that keys and projects may be others too."""
         self._snapshot = snapshot
         self._buckets.clear()
         self.quota.reload(snapshot.limits, snapshot.account, snapshot.spend)
-        self.allowance = Allowance(snapshot.settings.routing.hedge_allowance)
-        self.changes += self.health.mended(self.clock.now())
+        if configured:
+            self.allowance = Allowance(snapshot.settings.routing.hedge_allowance)
+            self.changes += self.health.mended(self.clock.now())
         self.poke()
+
+    def paused(self, target: Target) -> bool:
+        """Whether an administrator lets no new tries go there: also those of calls that began before."""
+        return target.project in self._snapshot.paused
 
     def bucket(self, target: Target) -> Bucket:
         """What Google counts this target's calls in."""
@@ -234,9 +241,11 @@ class Sight:
 
     def standing(self, target: Target) -> Standing:
         """Whether a try may go to this target now, or when."""
+        board = self._board
+        if board.paused(target):
+            return PAUSED
         if not self._routed:
             return READY
-        board = self._board
         if board.budget_bar is not None and (bar := board.budget_bar(self._ticket, target)) is not None:
             return Standing(bar, "budget")
         now = board.clock.now()
@@ -289,7 +298,8 @@ class Sight:
         _, own, tokens, nano = self.price(target)
         route = self._ticket.route_bucket
         return (
-            board.health.open_at(target, now)[0] <= now
+            not board.paused(target)
+            and board.health.open_at(target, now)[0] <= now
             and board.quota.room(own, tokens, now, nano=nano).at <= now
             and (route is None or board.quota.room(route, tokens, now).at <= now)
         )

@@ -1,10 +1,14 @@
-"""What is in force: keys, budgets and what was spent of them, read from the store for as long as the gateway runs.
+"""What is in force: keys, budgets and what was spent of them, and what was stored beside gemgate.toml; read from the
+store for as long as the gateway runs.
 
 Laws:
 
 - what the administrators change is in force within a second, without a restart; a store that cannot be read leaves
   in force what was known, and ``/healthz`` says how old that is;
-- nothing that stands in the store ends the looking: a budget that cannot be meant is left out and named in the log;
+- nothing that stands in the store ends the looking: a budget, a route, a limit or a price that cannot be meant is
+  left out and named in the log;
+- a new snapshot is built beside the loop and swapped whole, after the record has its price book: no call is priced
+  by a row that is not on record. Calls under way keep the snapshot that they began with;
 - what others have spent counts as soon as the store has it, also what a dead process had spilled and this one moved
   there long after its start; what this process charged is counted once, whether the store has it yet or not.
 """
@@ -15,6 +19,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Sequence
+from time import time_ns
 from typing import NamedTuple
 
 import msgspec
@@ -22,9 +27,13 @@ import msgspec
 from gemgate.core.access import Keys
 from gemgate.core.budget import Budget, resets_at
 from gemgate.core.call import Charged
+from gemgate.core.errors import Refused
+from gemgate.gateway import stored
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.steady import Steady
-from gemgate.store import budgets, interrupted, keys, revisions, spends, uses
+from gemgate.gateway.stored import Configured, Stored
+from gemgate.store import budgets, interrupted, keys, prices, revisions, spends, uses
 from gemgate.store.connection import Connection, reader, reading
 
 log = logging.getLogger("gemgate.gateway")
@@ -32,7 +41,8 @@ log = logging.getLogger("gemgate.gateway")
 PERIOD = 0.5  # seconds of real time between two looks for changes
 MINUTE = 61 * 1_000_000  # µs
 PAST = 14 * 86_400 * 1_000_000  # µs of spending by which a key's usual rate is known
-KNOWN = "keys and budgets stay as they were known"
+KNOWN = "keys, budgets and stored routes stay as they were known"
+NOTHING = Stored()
 Use = tuple[int, int, int, int]  # calls of a key, as ``uses.of_keys`` has them: key, when, how many, tokens
 
 
@@ -49,17 +59,22 @@ class Kept(NamedTuple):
 
 
 class InForce:
-    """Keeps the desk's keys and brakes as the store has them."""
+    """Keeps the desk's keys, brakes and snapshot as the store has them. ``configured`` is what the file says."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, configured: Configured, known: Stored = NOTHING) -> None:
         self._desk = desk
+        self._configured = configured
+        self._stored = known
         self._began = desk.clock.now()
         self._turn = asyncio.Lock()
+        self._swap = asyncio.Lock()
+        self._owing = False  # the record lacks the price book in force
         self._budgets: list[Budget] = []
         self._used: list[Use] = []
         self._recorded: list[int] = []
         self._looking = Steady("the virtual keys cannot be read yet, calls are refused")
         self._writing = Steady("a key that was stopped is stopped in this gateway alone")
+        self._configuring = Steady("the changed configuration is not used")
         self._bad: set[str] = set()
 
     async def follow(self) -> None:
@@ -75,14 +90,55 @@ class InForce:
         async with self._turn:
             known, recorded = desk.revision if desk.keys is not None else None, list(self._recorded)
             with looking.turn():
-                found = await asyncio.to_thread(self._read, known, desk.clock.now())
+                found, more = await asyncio.to_thread(
+                    self._read, known, self._stored.number, desk.clock.now()
+                )
                 if found is not None:
                     self._take(found)
                     desk.brakes.stopped_on_record(recorded)
                     del self._recorded[: len(recorded)]
+                if more is not None:
+                    await self._follow(more)
+                elif self._owing:
+                    await self._keep_book(desk.snapshot)
             if looking.well:
                 looking.what = KNOWN
                 desk.good["access"] = desk.clock.now()
+
+    async def configure(self, configured: Configured) -> None:
+        """Take over another configuration, with what is known to be stored. A store that is down does not hold it up:
+        the record then gets its price book later."""
+        desk = self._desk
+        with self._configuring.turn():
+            async with self._swap:
+                made = await asyncio.to_thread(stored.build, configured, self._stored)
+                if made.book.rows() != desk.snapshot.book.rows():
+                    with contextlib.suppress(Refused):
+                        await self._keep_book(made)
+                self._configured = configured
+                self._put(made, configured=True)
+                desk.revision = -1  # limits and budgets are read anew with the settings in force
+
+    async def _follow(self, more: Stored) -> None:
+        """Take over what is stored. Raises Refused while the record cannot take the prices: all stays as it was."""
+        async with self._swap:
+            made = await asyncio.to_thread(stored.build, self._configured, more)
+            if made.book.rows() != self._desk.snapshot.book.rows():
+                await self._keep_book(made)
+            self._stored = more
+            self._put(made, configured=False)
+
+    async def _keep_book(self, made: Snapshot) -> None:
+        """Put a price book on record, so that every row's money can be proven from it."""
+        book, self._owing = made.book, True
+        await self._desk.db.run(lambda conn: prices.sync(conn, book.rows(), book.name, time_ns() // 1000))
+        self._owing = False
+
+    def _put(self, made: Snapshot, *, configured: bool) -> None:
+        desk = self._desk
+        stored.tell(made, desk.snapshot)
+        desk.snapshot = made
+        desk.board.reload(made, configured=configured)
 
     async def again(self) -> bool:
         """Take over what others have spent before, once it has come into the store; False when it is not all there.
@@ -149,25 +205,31 @@ class InForce:
             desk.brakes.restore(found.used, found.hours)
             self._used = self._before(found.used)
 
-    def _read(self, known: int | None, now: int) -> Kept | None:
-        """What is in force; None when that is ``known``. Reading does not wait for whoever writes.
+    def _read(self, known: int | None, routing: int, now: int) -> tuple[Kept | None, Stored | None]:
+        """What is in force of access, and what is stored beside the file; None for what is ``known``, or of the
+        revision ``routing``. One look at the file, which does not wait for whoever writes."""
+        with contextlib.closing(reader(self._desk.snapshot.settings.database)) as conn, reading(conn):
+            number = revisions.number(conn, revisions.ACCESS)
+            kept = None if number == known else self._kept(conn, number, known is None, now)
+            if revisions.number(conn, revisions.ROUTING) == routing:
+                return kept, None
+            return kept, stored.read(conn)
+
+    def _kept(self, conn: Connection, number: int, first: bool, now: int) -> Kept:
+        """What is in force of access.
 
         What was used so far is read at the first time only, when nothing is known. What is still open then was left
         by the dead, or belongs to a gateway that drains: both are counted as what they hold.
         """
-        with contextlib.closing(reader(self._desk.snapshot.settings.database)) as conn, reading(conn):
-            number = revisions.number(conn, revisions.ACCESS)
-            if number == known:
-                return None
-            good, bad = sound(budgets.every(conn), now)
-            found = Kept(number, Keys(*keys.every(conn)), good, bad, spends.counting(conn, good, now), [], [])
-            if known is not None:
-                return found
-            return found._replace(
-                spent=found.spent + interrupted.holds(conn),
-                used=uses.of_keys(conn, now - MINUTE),
-                hours=uses.rates(conn, now - PAST),
-            )
+        good, bad = sound(budgets.every(conn), now)
+        found = Kept(number, Keys(*keys.every(conn)), good, bad, spends.counting(conn, good, now), [], [])
+        if not first:
+            return found
+        return found._replace(
+            spent=found.spent + interrupted.holds(conn),
+            used=uses.of_keys(conn, now - MINUTE),
+            hours=uses.rates(conn, now - PAST),
+        )
 
     def _uses(self) -> list[Use]:
         """The calls of keys since the minute before this process began."""

@@ -77,6 +77,9 @@ async def _health(exchange: Exchange, desk: Desk) -> None:
             "version": __version__,
             "calls_under_way": desk.under_way,
             "store": health._asdict(),
+            "paused": sorted(desk.snapshot.paused),
+            # What was stored of routes, limits and prices and cannot be meant; the log says why.
+            "left_out": sorted(desk.snapshot.left_out),
             # How long ago keys and budgets were last read, and the state last kept.
             "seconds_since": {
                 name: round((desk.clock.now() - at) / 1_000_000, 1) for name, at in desk.good.items()

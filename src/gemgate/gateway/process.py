@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,21 +29,24 @@ from gemgate.config.book import load_book
 from gemgate.config.installation import installation_secret
 from gemgate.config.running import url_of
 from gemgate.core.call import mint
+from gemgate.core.catalog import Catalog
 from gemgate.core.errors import Refused
-from gemgate.gateway import listener, state
+from gemgate.gateway import listener, state, stored
 from gemgate.gateway.affinity import Affinity
 from gemgate.gateway.board import Board
 from gemgate.gateway.brakes import Brakes
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.desk import Desk
-from gemgate.gateway.inforce import InForce
+from gemgate.gateway.inforce import NOTHING, InForce
 from gemgate.gateway.settle import charge
 from gemgate.gateway.signatures import Signatures
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.steady import Steady
+from gemgate.gateway.stored import Configured, Stored
 from gemgate.gateway.surface import Surface
 from gemgate.gateway.waiting import Waiting
-from gemgate.store import boots, prices
+from gemgate.store import boots
+from gemgate.store.connection import reader, reading
 from gemgate.store.database import FILE, Database
 from gemgate.store.database import Settings as Keeping
 from gemgate.upstream.client import HttpUpstream
@@ -78,9 +82,10 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return load(arguments.config, os.environ, overrides)
 
 
-def _snapshot(arguments: argparse.Namespace, settings: Settings) -> Snapshot:
+def _configured(arguments: argparse.Namespace, settings: Settings, catalog: Catalog) -> Configured:
+    """What the configuration says. Raises OSError, BadBook."""
     demo = DEMO if arguments.demo_key else None
-    return Snapshot(settings, load_book(settings.prices.file), arguments.upstream, demo)
+    return Configured(settings, load_book(settings.prices.file), arguments.upstream, demo, catalog)
 
 
 async def _desk(snapshot: Snapshot, clock: Clock) -> Desk:
@@ -132,20 +137,27 @@ async def _tidy(desk: Desk, in_force: InForce) -> None:
         await asyncio.sleep(TIDY)
 
 
-async def _keep_book(desk: Desk) -> None:
-    """Put a price book that a reload brought on record, so that every row's money can be proven from it."""
-    book = desk.snapshot.book
-    with contextlib.suppress(Refused):
-        await desk.db.run(lambda conn: prices.sync(conn, book.rows(), book.name, time_ns() // 1000))
+def _stored(database: Path) -> Stored:
+    """What is stored at the start; nothing where it cannot be read: then no call is let in, and it is looked for."""
+    try:
+        with contextlib.closing(reader(database)) as conn, reading(conn):
+            return stored.read(conn)
+    except (sqlite3.Error, OSError) as error:
+        log.warning("what is stored of routes, limits and prices cannot be read yet: %s", error)
+        return NOTHING
 
 
 async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     sock = listener.bind(settings.gateway.host, settings.gateway.port)
-    desk = await _desk(_snapshot(arguments, settings), arguments.clock)
+    catalog = Catalog.load()
+    configured, known = _configured(arguments, settings, catalog), _stored(settings.database)
+    snapshot = stored.build(configured, known)
+    stored.tell(snapshot, None)
+    desk = await _desk(snapshot, arguments.clock)
     await state.restore(desk)
     desk.watch.start()
-    in_force = InForce(desk)
+    in_force = InForce(desk, configured, known)
     tidying = [loop.create_task(_tidy(desk, in_force)), loop.create_task(state.keep(desk))]
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(desk.tidied.wait(), PATIENCE)
@@ -159,13 +171,11 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
 
     def reload() -> None:
         try:
-            desk.snapshot = _snapshot(arguments, _settings(arguments))
+            changed = _configured(arguments, _settings(arguments), catalog)
         except (ConfigError, OSError, ValueError) as error:
             log.error("the changed configuration is not used: %s", error)
             return
-        desk.board.reload(desk.snapshot)
-        desk.revision = -1  # limits and budgets are read anew with the settings in force
-        tidying.append(loop.create_task(_keep_book(desk)))
+        tidying.append(loop.create_task(in_force.configure(changed)))
 
     loop.add_signal_handler(signal.SIGTERM, stop)
     loop.add_signal_handler(signal.SIGINT, stop)

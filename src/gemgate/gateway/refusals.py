@@ -21,6 +21,7 @@ _BARS = {
     "probing": "it was failing and is being tried",
     "closed": "it is closed to us",
     "budget": "a budget of its project is spent",
+    "paused": "an administrator has paused its project",
     "quota:rpm": "its requests per minute are used up",
     "quota:tpm": "its input tokens per minute are used up",
     "quota:rpd": "its requests of the day are used up",

@@ -138,6 +138,8 @@ class Keeper:
                 "under_way": self._desk.under_way,
                 "may_hedge": self._desk.board.allowance.enough,
                 "brakes": self._desk.brakes.shown(),
+                "paused": sorted(self._desk.snapshot.paused),
+                "left_out": sorted(self._desk.snapshot.left_out),
                 # Since when keys and budgets could not be read; what moves by itself is no change to keep.
                 "unread_since": since if self._overdue(since) else 0,
             }
