@@ -97,10 +97,9 @@ def _rows(conn: sqlite3.Connection, start: int, until: int) -> Iterator[_Row]:
         if low < high:
             yield from conn.execute(_BY_TIME, (low, high))
     begin, end = -(-first // day) * day, last // day * day
+    spans = [(Grain.HOUR, first, last)]
     if begin < end:
-        spans = ((Grain.HOUR, first, begin), (Grain.DAY, begin, end), (Grain.HOUR, end, last))
-    else:
-        spans = ((Grain.HOUR, first, last),)
+        spans = [(Grain.HOUR, first, begin), (Grain.DAY, begin, end), (Grain.HOUR, end, last)]
     for grain, low, high in spans:
         if low < high:
             yield from conn.execute(_SUMMED, (int(grain), low, high))
