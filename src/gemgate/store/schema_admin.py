@@ -148,6 +148,8 @@ call_payloads = Table(
     Column("whole", SmallInteger, nullable=False),
     whole("redacted"),
     Column("at", BigInteger, nullable=False, index=True),
+    # When it goes by the age that its rule names.
+    Column("expires_at", BigInteger, nullable=False, index=True),
     sqlite_with_rowid=False,
 )
 
