@@ -169,6 +169,7 @@ calls = Table(
     # Calls without a key or a user are not in these, and cost them nothing.
     _some("key_id"),
     _some("user_id"),
+    _some("route_id"),
     # Why a call did not end well: of the few that have a reason.
     _some("reason_id"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -223,6 +224,15 @@ def latest(conn: sqlite3.Connection) -> int:
     """The newest call's ``seq``, 0 when there is none."""
     found: int = conn.execute("SELECT ifnull(max(seq), 0) FROM calls").fetchone()[0]
     return found
+
+
+def by_seq(conn: sqlite3.Connection, seqs: Sequence[int]) -> list[CallRow]:
+    """The calls of these ``seq``, in the order given; up to some thousands."""
+    if not seqs:
+        return []
+    where = f"t.seq IN ({', '.join('?' * len(seqs))})"
+    found = {row.seq: row for row in _calls(conn, [where], list(seqs), "")}
+    return [found[seq] for seq in seqs if seq in found]
 
 
 def find(conn: sqlite3.Connection, text: str, limit: int = 10) -> list[CallRow]:
