@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
-
-import msgspec
 from rich.text import Text
 
 from gemgate.cli.screen import Column
 from gemgate.cli.shown import brief, dollars, moment, plain, zoned
-from gemgate.core.budget import Budget, resets_at, since
 from gemgate.core.periods import ROLLING
-from gemgate.store import budgets
+from gemgate.store.standings import BudgetView, views
+
+__all__ = ["COLUMNS", "BudgetView", "cells", "money", "period", "told", "views", "whose"]
 
 COLUMNS = (
     Column("name", folds=True),
@@ -25,55 +23,6 @@ COLUMNS = (
     Column("resets", leaves=4),
 )
 _SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"))
-
-
-class BudgetView(msgspec.Struct, frozen=True):
-    """A budget and how it stands. Times are UTC µs, 0 for never; sums are nano-dollars or tokens, by ``unit``.
-
-    ``held`` is what calls under way may come to take, as the record shows it; ``left`` is what is neither spent nor
-    held. ``resets_at`` is when its period ends; of a rolling span, when all that is spent now has left it.
-    """
-
-    name: str
-    scope: str
-    of: str
-    unit: str
-    amount: int
-    period: str
-    seconds: int
-    zone: str
-    soft: float
-    unpriced: bool
-    disabled_at: int
-    spent: int
-    held: int
-    left: int
-    resets_at: int
-
-
-_COPIED = tuple(name for name in BudgetView.__struct_fields__[:-4])
-
-
-def views(conn: sqlite3.Connection, now: int) -> list[BudgetView]:
-    """All budgets, removed ones too, in the order in which they were made."""
-    found = budgets.every(conn)
-    first = {one.id: since(one, now) for one in found}
-    spent = dict.fromkeys(first, 0)
-    for row in budgets.spends(conn, min(first.values(), default=0)):
-        if row.slot >= first.get(row.budget, row.slot + 1):
-            spent[row.budget] += row.amount
-    held = budgets.held(conn)
-    return [_view(one, spent[one.id], held.get(one.id, 0), now) for one in found]
-
-
-def _view(budget: Budget, spent: int, held: int, now: int) -> BudgetView:
-    return BudgetView(
-        **{name: getattr(budget, name) for name in _COPIED},
-        spent=spent,
-        held=held,
-        left=max(0, budget.amount - spent - held),
-        resets_at=resets_at(budget, now),
-    )
 
 
 def cells(view: BudgetView, now: int) -> list[str | Text]:

@@ -27,12 +27,12 @@ from gemgate.config import Settings
 from gemgate.core import access
 from gemgate.core.access import RIGHTS, Key, Token
 from gemgate.core.catalog import Catalog
+from gemgate.core.words import MOST_TAGS
 from gemgate.store import keys
 from gemgate.store.connection import Connection, reading
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-MOST_TAGS = 8  # of the 16 that a call has room for
 COLUMNS = (
     Column("name", folds=True),
     Column("state"),

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import difflib
-import ipaddress
 import re
 import time
-import zoneinfo
 from typing import NoReturn
 
 import click
 
 from gemgate.cli.shown import SECONDS
-from gemgate.core.periods import PERIODS, ROLLING, zone
+from gemgate.core import words
+from gemgate.core.periods import PERIODS, ROLLING
 from gemgate.core.purse import LONGEST, SHORTEST
 
 NONE = "none"
-MOST_SIGNS = 64  # characters of a name, owner or tag
 _NANO = 10**9
-_MOST = 2**62  # nano-dollars or tokens; far beyond any budget, and within the store's integers
+_MOST = words.MOST_AMOUNT
 _FACTORS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9}
-_NAME = re.compile(rf"[^\x00-\x20\x7f-\U0010ffff,;\"]{{1,{MOST_SIGNS}}}")
 
 
 def seconds_of(text: str) -> float | None:
@@ -50,15 +46,10 @@ class Name(_Kind):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the words."""
-        text = str(value).strip()
-        if not _NAME.fullmatch(text):
-            self.refuse(
-                f"{text!r} is no name: up to {MOST_SIGNS} signs of ASCII, without blanks, commas, semicolons and "
-                "quotes.",
-                param,
-                ctx,
-            )
-        return text
+        try:
+            return words.name(str(value))
+        except words.Unfit as fault:
+            self.refuse(str(fault), param, ctx)
 
 
 class Label(_Kind):
@@ -71,12 +62,10 @@ class Label(_Kind):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the words."""
-        text = " ".join(str(value).split())
-        if not 0 < len(text) <= MOST_SIGNS or not text.isprintable() or "," in text:
-            self.refuse(
-                f"{text!r} does not do: up to {MOST_SIGNS} printable characters without commas.", param, ctx
-            )
-        return text.lower() if self._lower else text
+        try:
+            return words.label(str(value), lower=self._lower)
+        except words.Unfit as fault:
+            self.refuse(str(fault), param, ctx)
 
 
 class Network(_Kind):
@@ -90,9 +79,9 @@ class Network(_Kind):
         if text == NONE:
             return text
         try:
-            return str(ipaddress.ip_network(text, strict=False))
-        except ValueError:
-            self.refuse(f"{text!r} is no network; write 10.0.0.0/8, 192.0.2.7 or 2001:db8::/32.", param, ctx)
+            return words.network(text)
+        except words.Unfit as fault:
+            self.refuse(str(fault), param, ctx)
 
 
 class Limit(click.ParamType[int]):
@@ -239,18 +228,10 @@ class Zone(_Kind):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Read the words."""
-        text = str(value).strip()
         try:
-            zone(text)
-        except ValueError:
-            known = zoneinfo.available_timezones()
-            near = [one for one in known if one.rpartition("/")[2].lower() == text.lower()]
-            near = near or difflib.get_close_matches(text, known, n=3)
-            hint = (
-                f" Did you mean {' or '.join(sorted(near)[:3])}?" if near else " Write it as Europe/Berlin."
-            )
-            self.refuse(f"{text!r} is no time zone.{hint}", param, ctx)
-        return text
+            return words.zone(str(value))
+        except words.Unfit as fault:
+            self.refuse(str(fault), param, ctx)
 
 
 def _tokens(text: str) -> int | None:
