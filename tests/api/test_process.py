@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,13 @@ def port_of(process: subprocess.Popen[str]) -> int:
     return int(said["port"])
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a console that the tests share."""
+    with console(tmp_path_factory.mktemp("served"), "--port", "0") as process:
+        yield port_of(process)
+
+
 def test_ready_means_that_it_answers(tmp_path: Path) -> None:
     with console(tmp_path, "--port", "0") as process:
         link = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=60)
@@ -82,3 +90,24 @@ def test_a_port_in_use_and_a_bad_file_are_sentences(tmp_path: Path) -> None:
             assert other.wait(timeout=60) == 2
             assert other.stderr is not None
             assert "gateway.prot" in other.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"no http at all\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 300_000 + b"\r\n\r\n", 431),
+        (b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: strange\r\n\r\n", 501),
+        (b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99000000000\r\n\r\n", 413),
+    ],
+    ids=["no_request", "no_length", "large_head", "strange_coding", "large_body"],
+)
+def test_what_the_server_itself_refuses_is_a_problem_too(served: int, sent: bytes, status: int) -> None:
+    with socket.create_connection(("127.0.0.1", served), timeout=60) as link:
+        link.sendall(sent)
+        answer = http.client.HTTPResponse(link)
+        answer.begin()
+        body = json.loads(answer.read())
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert (body["status"], body["request_id"]) == (status, answer.headers["x-request-id"])

@@ -29,6 +29,7 @@ EDGES = {
     "gemgate/gateway/steady.py",
     "gemgate/cli/main.py",
     "gemgate/api/problems.py",
+    "gemgate/jobs/runner.py",
     "gemini_simulator/app.py",
     "gemgate/store/database.py",
     "gemgate/store/writer.py",

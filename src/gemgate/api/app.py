@@ -44,7 +44,7 @@ Until an admin token was made, whoever is on this machine may do everything but 
 request needs a token: `gemgate admin-token create NAME --role viewer|operator|admin`."""
 
 
-class _Api(Api):  # type: ignore[misc]
+class _Api(Api):
     """Flask-RESTX for its resources and namespaces; errors, document and its page are ours."""
 
     def error_router(self, original_handler: Any, e: Exception) -> Any:

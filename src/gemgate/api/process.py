@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import socket
 import sys
 import threading
 from pathlib import Path
+from typing import Any, cast
 
 from waitress.server import create_server
 
-from gemgate.api.app import build
-from gemgate.config import ConfigError, load
+from gemgate.api.app import MAX_BODY, build
+from gemgate.api.wire import Channel
+from gemgate.config import ConfigError, Settings, load
+from gemgate.jobs.context import Context
+from gemgate.jobs.runner import Runner
+from gemgate.jobs.table import JOBS
 
 _THREADS = 48
 
@@ -55,13 +61,33 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"The console cannot listen on {host}:{port}: {error.strerror}.", file=sys.stderr)
         return 1
-    server = create_server(
-        build(settings), sockets=[door], threads=_THREADS, ident="gemgate", clear_untrusted_proxy_headers=True
-    )
-    threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
-    print(json.dumps({"ready": True, "port": door.getsockname()[1]}), flush=True)
-    server.run()
+    _serve(settings, door)
     return 0
+
+
+def _serve(settings: Settings, door: socket.socket) -> None:
+    """Answer on this socket, and run the jobs beside, until told to stop."""
+    server = create_server(
+        build(settings),
+        sockets=[door],
+        threads=_THREADS,
+        ident="gemgate",
+        clear_untrusted_proxy_headers=True,
+        max_request_body_size=2 * MAX_BODY,
+    )
+    cast(Any, server).channel_class = Channel
+    # Waitress warns of each request that finds all threads taken, which says nothing that helps.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    runner = Runner(Context(settings), JOBS)
+    threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
+    runner.start()
+    print(json.dumps({"ready": True, "port": door.getsockname()[1]}), flush=True)
+    try:
+        server.run()
+    finally:
+        if not runner.stop():
+            # Its thread would keep the process; what it writes is in short transactions, so nothing is torn.
+            os._exit(0)
 
 
 if __name__ == "__main__":

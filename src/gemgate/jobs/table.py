@@ -1,0 +1,20 @@
+"""What the console does by itself, and how often. A new job adds its line; its function has a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from gemgate.jobs.context import Context
+
+
+class Job(NamedTuple):
+    """One job. ``run`` returns a sentence of what was done, "" for nothing; ``period`` is in seconds."""
+
+    name: str
+    run: Callable[[Context], str]
+    period: float
+    sentence: str
+
+
+JOBS: Final[tuple[Job, ...]] = ()
