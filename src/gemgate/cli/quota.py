@@ -10,11 +10,12 @@ import click
 import msgspec
 
 from gemgate.cli.options import common, settings_of
-from gemgate.cli.outlook import Outlook, amount, closed, when
+from gemgate.cli.outlook import amount, changes_of, line, look, notice, stored, when
 from gemgate.cli.screen import Column, screen, table
 from gemgate.cli.shown import brief, plain, sentence
 from gemgate.core.health import Change, State
 from gemgate.core.quota import Window
+from gemgate.gateway.outlook import Outlook, closed
 
 COLUMNS = (
     Column("project", folds=True),
@@ -63,7 +64,8 @@ def command(data: Path | None, config: Path | None, project: str, changes: int, 
     spend is dollars in 10 minutes of a billing account, or of a project that names none. Use comes from the
     record; limits without a number are not known yet.
     """
-    outlook = Outlook(settings_of(config, data), time.time_ns() // 1000)
+    settings = settings_of(config, data)
+    outlook = look(settings, time.time_ns() // 1000)
     account = outlook.snapshot.account(project)
     windows = [
         one
@@ -71,7 +73,7 @@ def command(data: Path | None, config: Path | None, project: str, changes: int, 
         if not project or one.project == project or (account and one.family == account and not one.project)
     ]
     states = outlook.health.states(outlook.now)
-    turned = outlook.changes(changes)
+    turned = changes_of(settings, changes)
     if as_json:
         click.echo(json.dumps({**_object(outlook, windows, states), "changes": msgspec.to_builtins(turned)}))
         return
@@ -87,13 +89,15 @@ def command(data: Path | None, config: Path | None, project: str, changes: int, 
     waiting = outlook.waiting()
     if waiting:
         out.print(f"{waiting} {'call waits' if waiting == 1 else 'calls wait'} in line for room.")
-        for place in outlook.line():
+        for place in line(outlook):
             out.print(plain(f"  {place}"), markup=False)
     if outlook.snapshot.passthrough:
         out.print("Calls use the clients' own keys, whose quota gemgate does not know.")
     elif not outlook.snapshot.routed:
         out.print("Routing is off (routing.enabled): no window holds a call back.")
-    out.print(outlook.notice(), markup=False)
+    for text in stored(outlook):
+        out.print(plain(text), markup=False)
+    out.print(notice(outlook), markup=False)
 
 
 def resting(state: State, now: int) -> str:

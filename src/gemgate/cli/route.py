@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +12,14 @@ import msgspec
 
 from gemgate.cli.faults import CommandFault
 from gemgate.cli.options import common, settings_of
-from gemgate.cli.outlook import Outlook, amount, closed, when
+from gemgate.cli.outlook import amount, look, notice, stored, when
 from gemgate.cli.quota import resting
-from gemgate.cli.shown import plain
+from gemgate.cli.shown import brief, plain
 from gemgate.core.errors import Refused
-from gemgate.core.explain import Row, explain
-from gemgate.core.health import Standing
 from gemgate.core.quota import Window
-from gemgate.core.routing import MEDIA, Plan, Route, Target, Wants, plan_of_one
+from gemgate.core.routing import MEDIA
+from gemgate.gateway.outlook import closed
+from gemgate.gateway.prospect import Prospect, plain_call
 
 
 @click.command("route")
@@ -43,23 +41,32 @@ def command(data: Path | None, config: Path | None, model: str, as_json: bool, *
     MODEL is a model or a route. Shown are the targets in order with the reason for each place, the room left in
     each window, what rests after failures, and which target would be tried first. Nothing is sent.
     """
-    outlook = Outlook(settings_of(config, data), time.time_ns() // 1000)
-    wants = _wants(outlook, model, more)
+    outlook = look(settings_of(config, data), time.time_ns() // 1000)
+    wants = plain_call(
+        outlook,
+        model,
+        tokens=more["tokens"],
+        tools=more["tools"],
+        media=tuple(dict.fromkeys(more["media"])),
+        forbids=more["fallback"] == "off",
+        project=more["project"],
+    )
     try:
-        plan = _plan(outlook, wants)
+        found = Prospect(outlook, wants, brief)
     except Refused as refused:
         raise CommandFault(f"Such a call is refused: {refused.message} {refused.hint}") from None
     if as_json:
-        click.echo(json.dumps(_object(outlook, plan, wants)))
+        click.echo(msgspec.json.encode(found.told()).decode())
         return
-    for line in told(outlook, plan, wants):
+    for line in told(found):
         click.echo(plain(line))
 
 
-def told(outlook: Outlook, plan: Plan, wants: Wants) -> Iterator[str]:
+def told(found: Prospect) -> Iterator[str]:
     """The plan in words."""
-    yield _head(outlook, plan, wants)
-    if any(route.name == plan.route and route.balance == "weighted" for route in _routes(outlook)):
+    outlook, plan = found.outlook, found.plan
+    yield _head(found)
+    if found.weighted:
         yield "  The order is drawn by weight for each call; this is one of them."
     if plan.limits is not None:
         kept = outlook.windows_of_route(plan.route) or [
@@ -68,9 +75,8 @@ def told(outlook: Outlook, plan: Plan, wants: Wants) -> Iterator[str]:
             if plan.limits.of(name) is not None
         ]
         yield f"  Of the route itself: {', '.join(left(one, outlook.now) for one in kept)}"
-    rows = _rows(outlook, plan, wants)
     told_of: set[tuple[str, str]] = set()
-    for row, target in zip(rows, plan.targets, strict=False):
+    for row, target in zip(found.rows, plan.targets, strict=False):
         yield f"  {row.place}. {row.target} {row.verdict}"
         yield f"     why     {target.why}"
         yield f"     room    {row.room}"
@@ -85,16 +91,18 @@ def told(outlook: Outlook, plan: Plan, wants: Wants) -> Iterator[str]:
         else:
             told_of.add((state.scope, state.name))
             yield f"     health  {resting(state, outlook.now)}"
-    for row in rows:
+    for row in found.rows:
         if not row.place:
             yield f"  –  {row.target} is left out: {row.why}"
-    yield _now(outlook, plan, wants, rows)
-    strange = _strange(outlook, plan)
-    if strange:
-        yield f"No route is called {strange}, and the models known here are without it: Google may refuse it."
+    yield found.sentence()
+    if found.strange:
+        yield (
+            f"No route is called {found.strange}, and the models known here are without it: Google may refuse it."
+        )
     if outlook.snapshot.passthrough:
         yield "Calls use the clients' own keys, whose quota gemgate does not know."
-    yield outlook.notice()
+    yield from stored(outlook)
+    yield notice(outlook)
 
 
 def left(one: Window, now: int) -> str:
@@ -111,64 +119,8 @@ def left(one: Window, now: int) -> str:
     return f"{text}, closed: {bar}, opens {when(one.closed_until, now)}" if bar else text
 
 
-def _rows(outlook: Outlook, plan: Plan, wants: Wants) -> tuple[Row, ...]:
-    """The plan's lines. Only here it is known what bars a target on the route's account, and how long is too long."""
-    stands = [outlook.standing(target, wants.tokens, plan.route) for target in plan.targets]
-    rows = explain(plan, lambda target: outlook.standing(target, wants.tokens, plan.route))
-    soonest = min((one.at for one in stands), default=0.0)
-    late = _patience(outlook, plan) < soonest < math.inf
-    found = []
-    for row in rows:
-        if row.place and (window := stands[row.place - 1].why.removeprefix("route:")) in ("rpm", "tpm"):
-            row = msgspec.structs.replace(
-                row, room=row.room.replace(f"route:{window}", f"the route's own {window}")
-            )
-        if late and row.place and row.verdict != "is passed over":
-            row = msgspec.structs.replace(row, verdict="is ready first, but later than the patience allows")
-        found.append(row)
-    return tuple(found)
-
-
-def _strange(outlook: Outlook, plan: Plan) -> str:
-    """The model that was asked for, where neither a route nor the catalog knows it: a slip, or quite new."""
-    first = plan.targets[0].model if plan.targets and not plan.route else ""
-    return "" if not first or outlook.snapshot.catalog.card(first) is not None else first
-
-
-def _patience(outlook: Outlook, plan: Plan) -> float:
-    return outlook.snapshot.settings.routing.patience if plan.patience is None else plan.patience
-
-
-def _wants(outlook: Outlook, model: str, more: dict[str, Any]) -> Wants:
-    """A plain call for the model: an embedding where that is what it makes, else generateContent."""
-    routes = [route for route in _routes(outlook) if route.name == model]
-    first = next((one.model for route in routes for one in route.targets), model)
-    card = outlook.snapshot.catalog.card(first)
-    embeds = card is not None and card.kind == "embedding"
-    return Wants(
-        model.removeprefix("models/"),
-        "models.embedContent" if embeds else "models.generateContent",
-        "embed" if embeds else "generate",
-        more["tokens"],
-        more["tools"],
-        tuple(dict.fromkeys(more["media"])),
-        forbids=more["fallback"] == "off",
-        project=more["project"],
-    )
-
-
-def _routes(outlook: Outlook) -> tuple[Route, ...]:
-    return outlook.snapshot.settings.routes
-
-
-def _plan(outlook: Outlook, wants: Wants) -> Plan:
-    snapshot = outlook.snapshot
-    if not snapshot.routed:
-        return plan_of_one(wants.model, snapshot.names, wants.project)
-    return snapshot.routes.plan(wants, 0.0)
-
-
-def _head(outlook: Outlook, plan: Plan, wants: Wants) -> str:
+def _head(found: Prospect) -> str:
+    wants, plan = found.wants, found.plan
     call = wants.method.rpartition(".")[2]
     if wants.tokens:
         call += f" with about {wants.tokens:,} input tokens"
@@ -176,64 +128,7 @@ def _head(outlook: Outlook, plan: Plan, wants: Wants) -> str:
         call += ", with tools"
     if wants.media:
         call += f", with {' and '.join(wants.media)}"
-    if not outlook.snapshot.routed:
+    if not found.outlook.snapshot.routed:
         return f"{wants.model} for {call}: routing is off, so there is one target and one try"
-    patience = _patience(outlook, plan)
     way = f"route {plan.route}" if plan.route else "the model's default targets"
-    return f"{wants.model} for {call}: {way}, within {patience:g} s"
-
-
-def _now(outlook: Outlook, plan: Plan, wants: Wants, rows: tuple[Row, ...]) -> str:
-    """What would happen first."""
-    if not plan.targets:
-        return "Now: no target is left, so the call is refused."
-    stands = [outlook.standing(target, wants.tokens, plan.route) for target in plan.targets]
-    ready = next((row.target for row, one in zip(rows, stands, strict=False) if one.at <= 0), None)
-    if ready is not None:
-        return f"Now: {ready} is tried first."
-    soonest = min(range(len(stands)), key=lambda place: stands[place].at)
-    at = stands[soonest].at
-    if at == math.inf:
-        return "Now: the call is refused at once, since no target will ever have room for it."
-    patience = _patience(outlook, plan)
-    room = when(outlook.now + math.ceil(at * 1_000_000), outlook.now)
-    if at <= patience:
-        return f"Now: the call waits for {rows[soonest].target}, which can be tried {room}."
-    return (
-        f"Now: the call is refused at once, since the first target to be ready, {rows[soonest].target}, "
-        f"can be tried {room}."
-    )
-
-
-def _object(outlook: Outlook, plan: Plan, wants: Wants) -> dict[str, object]:
-    rows = _rows(outlook, plan, wants)
-    return {
-        "model": wants.model,
-        "method": wants.method,
-        "route": plan.route or None,
-        "now": outlook.now,
-        "as_of": outlook.as_of or None,
-        "gateway": outlook.gateway or None,
-        "targets": [
-            _target(outlook, target, row, outlook.standing(target, wants.tokens, plan.route))
-            for target, row in zip(plan.targets, rows, strict=False)
-        ],
-        "left_out": msgspec.to_builtins(plan.left_out),
-        "sentence": _now(outlook, plan, wants, rows),
-    }
-
-
-def _target(outlook: Outlook, target: Target, row: Row, stand: Standing) -> dict[str, object]:
-    state = outlook.barring(target)
-    return {
-        "place": row.place,
-        "model": target.model,
-        "project": target.project,
-        "why": target.why,
-        "changes": list(target.changes),
-        "at": None if stand.at == math.inf else stand.at,
-        "bar": stand.why,
-        "verdict": row.verdict,
-        "windows": msgspec.to_builtins(list(outlook.windows_of(target))),
-        "health": None if state is None else msgspec.to_builtins(state),
-    }
+    return f"{wants.model} for {call}: {way}, within {found.patience:g} s"

@@ -24,7 +24,7 @@ from typing import Literal, cast
 import uvloop
 
 from gemgate import __version__
-from gemgate.config import ConfigError, Project, Secret, Settings, load
+from gemgate.config import ConfigError, Settings, load
 from gemgate.config.book import load_book
 from gemgate.config.installation import installation_secret
 from gemgate.config.running import url_of
@@ -40,7 +40,7 @@ from gemgate.gateway.desk import Desk
 from gemgate.gateway.inforce import NOTHING, InForce
 from gemgate.gateway.settle import charge
 from gemgate.gateway.signatures import Signatures
-from gemgate.gateway.snapshot import Snapshot
+from gemgate.gateway.snapshot import DEMO, Snapshot
 from gemgate.gateway.steady import Steady
 from gemgate.gateway.stored import Configured, Stored
 from gemgate.gateway.surface import Surface
@@ -53,8 +53,6 @@ from gemgate.upstream.client import HttpUpstream
 
 log = logging.getLogger("gemgate.gateway")
 
-# The simulator takes any key that looks like Google's; this one opens nothing else.
-DEMO = Project("demo", "tier1", (Secret("AIzaSimulatorDemoKey000000000000000000"),))
 TIDY = 60.0  # seconds between looks for calls that dead processes left open
 RETRY = 1.0
 PATIENCE = 2.0  # seconds to wait for the store before listening; it is waited for longer meanwhile

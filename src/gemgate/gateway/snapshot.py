@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from itertools import count
 
-from gemgate.config import Project, Settings
+from gemgate.config import Project, Secret, Settings
 from gemgate.core.catalog import Catalog
 from gemgate.core.errors import Refused
 from gemgate.core.health import Health
@@ -21,6 +21,8 @@ from gemgate.gateway.timeouts import Timeouts
 
 NANO = 1_000_000_000
 NO_LIMITS = Limits()
+# The simulator takes any key that looks like Google's; this one opens nothing else.
+DEMO = Project("demo", "tier1", (Secret("AIzaSimulatorDemoKey000000000000000000"),))
 
 
 class Snapshot:

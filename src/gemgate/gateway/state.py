@@ -16,11 +16,11 @@ import logging
 
 import msgspec
 
-from gemgate.core import pacific
 from gemgate.core.errors import Refused
 from gemgate.core.health import Change, State
 from gemgate.core.quota import Bucket, Used, Window
 from gemgate.gateway.desk import Desk
+from gemgate.gateway.recall import SECOND, recall
 from gemgate.gateway.steady import Steady
 from gemgate.store import quotas, uses
 from gemgate.store.connection import Connection
@@ -31,8 +31,7 @@ PERIOD = 1.0  # seconds of real time
 UNSUMMED = 200_000  # tries that the start sums up at most
 QUIET = 5  # periods without a change after which the state is kept all the same, so that it does not look old
 OVERDUE = 5.0  # seconds of real time after which a look that did not do well is shown
-MINUTE = 61 * 1_000_000  # µs: a minute window, without its margin
-RECENT = 601 * 1_000_000  # µs: the longest rolling window, money's
+MINUTE = 61 * SECOND  # a minute window, without its margin
 
 
 async def restore(desk: Desk) -> None:
@@ -41,35 +40,29 @@ async def restore(desk: Desk) -> None:
         return
     now = desk.clock.now()
     board, family = desk.board, desk.snapshot.catalog.family
-    midnight = pacific.midnight(pacific.day_of(now))
-    margin = round(desk.snapshot.settings.routing.margin * 1_000_000)
+    margin = desk.snapshot.settings.routing.margin
     try:
         # After a long time without, what was not summed up yet is cheaper to sum than to read.
         await desk.db.run(lambda conn: uses.advance(conn, now, UNSUMMED))
-        windows, states, spent, routed = await desk.db.run(
+        found, routed = await desk.db.run(
             lambda conn: (
-                quotas.windows(conn)[0],
-                quotas.breakers(conn)[0],
-                uses.since_midnight(conn, midnight - margin, now - RECENT - margin),
-                uses.of_routes(conn, now - MINUTE - margin),
+                recall(conn, now, margin),
+                uses.of_routes(conn, now - MINUTE - round(margin * SECOND)),
             )
         )
     except Refused as refused:
         log.warning("quota windows start empty, the record cannot be read: %s", refused.message)
         return
-    used = [
-        Used(Bucket(row.project, family(row.model)), row.sent_at, row.requests, row.tokens, row.nano)
-        for row in spent
-    ]
+    used = found.used(family)
     limited = desk.snapshot.limited_routes
     used += [
         Used(Bucket("", name), at, requests, tokens)
         for name, at, requests, tokens in routed
         if name in limited
     ]
-    board.quota.restore(windows, used, now)
+    board.quota.restore(found.windows, used, now)
     # A key's breaker is named by its place, where another key may stand by now: keys are asked again.
-    board.health.restore([state for state in states if state.scope != "key"], now)
+    board.health.restore([state for state in found.states if state.scope != "key"], now)
 
 
 async def keep(desk: Desk, period: float = PERIOD) -> None:
