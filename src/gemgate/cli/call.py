@@ -11,11 +11,11 @@ import msgspec
 from gemgate.cli.faults import CommandFault
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.record import opened
-from gemgate.cli.shown import iso
-from gemgate.cli.story import story
+from gemgate.cli.shown import iso, moment
 from gemgate.store import reports
 from gemgate.store.connection import reading
 from gemgate.store.reports import CallRow
+from gemgate.store.reports.story import story
 
 
 @click.command("call")
@@ -34,7 +34,7 @@ def command(data: Path | None, config: Path | None, call_id: str, as_json: bool)
         found = {"time": iso(row.received_at), **msgspec.to_builtins(row)}
         click.echo(json.dumps(found | {"tries": msgspec.to_builtins(tries)}))
         return
-    for text in story(row, tries):
+    for text in story(row, tries, moment(row.received_at)):
         click.echo(text)
 
 

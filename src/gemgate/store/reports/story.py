@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gemgate.cli.shown import dollars, moment, plain, sentence, size, span
-from gemgate.store.reports import AttemptRow, CallRow
+from gemgate.core.wording import dollars, plain, sentence, size, span
+from gemgate.store.reports.calls import AttemptRow, CallRow
 
 # What a try met, in words, by the verdict's reason. What is missing is told by the reason itself.
 MET = {
@@ -81,9 +81,9 @@ REFUSED = {
 }
 
 
-def story(row: CallRow, tries: Sequence[AttemptRow]) -> list[str]:
-    """A call and its tries, as lines of text."""
-    lines = [*_head(row)]
+def story(row: CallRow, tries: Sequence[AttemptRow], when: str) -> list[str]:
+    """A call and its tries, as lines of text. ``when`` says in words when it came."""
+    lines = _head(row, when)
     if not tries:
         lines.append("  attempts none: it never went upstream")
     for at, one in enumerate(tries):
@@ -91,10 +91,10 @@ def story(row: CallRow, tries: Sequence[AttemptRow]) -> list[str]:
     return lines
 
 
-def _head(row: CallRow) -> list[str]:
+def _head(row: CallRow, when: str) -> list[str]:
     asked = f"{row.method} ({row.version})" if row.version else row.method
     lines = [
-        f"Call {row.call_id}, {moment(row.received_at)}",
+        f"Call {row.call_id}, {when}",
         plain(f"  asked    {asked}{f', model {row.model}' if row.model else ''}{_of(', by ', row.client)}"),
     ]
     whose = _whose(row)
