@@ -220,6 +220,21 @@ class BrakesSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PayloadsSettings:
+    """How much is kept of stored bodies. Whose bodies are stored is made in the API; by default nobody's."""
+
+    max_bytes: int = _of(2**30, SIZE, "Room for all stored bodies, compressed; the oldest go first.")
+    keep: float = _of(2_592_000.0, SPAN, "Longest time that a body is stored; a rule may say less.")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportsSettings:
+    """What is made of exports."""
+
+    keep: float = _of(86_400.0, SPAN, "How long the file of an export is there to be downloaded.")
+
+
+@dataclass(frozen=True, slots=True)
 class OpenAISettings:
     """OpenAI's door."""
 
@@ -262,6 +277,8 @@ class Settings:
     access: AccessSettings = AccessSettings()
     brakes: BrakesSettings = BrakesSettings()
     openai: OpenAISettings = OpenAISettings()
+    payloads: PayloadsSettings = PayloadsSettings()
+    exports: ExportsSettings = ExportsSettings()
     routes: tuple[Route, ...] = ()
     demo: bool = False
     source: Path | None = None
@@ -314,6 +331,8 @@ SECTIONS: dict[str, type[Any]] = {
     "access": AccessSettings,
     "brakes": BrakesSettings,
     "openai": OpenAISettings,
+    "payloads": PayloadsSettings,
+    "exports": ExportsSettings,
     "record": RecordSettings,
     "prices": PricesSettings,
 }
