@@ -292,11 +292,7 @@ def _strangers(settings: Settings, patterns: tuple[str, ...]) -> list[str]:
         return []
     known = [route.name for route in settings.routes]
     known += [name for card in Catalog.load().cards for name in (card.id, *card.aliases)]
-    return [
-        f"Note: {one!r} fits no route and no model that is known here. Look at it, or leave it if it is new."
-        for one in patterns
-        if not any(access.may_use(Key(id=0, name="", routes=(one,)), name) for name in known)
-    ]
+    return [f"Note: {one}" for one in access.strangers(patterns, known)]
 
 
 def _hand_over(

@@ -213,6 +213,16 @@ def may_use(key: Key, model: str, route: str = "") -> bool:
     return any(fnmatchcase(name, one) or (route and fnmatchcase(route, one)) for one in key.routes)
 
 
+def strangers(patterns: Iterable[str], known: Iterable[str]) -> list[str]:
+    """A sentence for each pattern that fits none of these names; a model may be newer than what is known."""
+    names = tuple(known)
+    return [
+        f"{one!r} fits no route and no model that is known here. Look at it, or leave it if it is new."
+        for one in patterns
+        if not any(may_use(Key(id=0, name="", routes=(one,)), name) for name in names)
+    ]
+
+
 def allowed(address: str, networks: Iterable[str]) -> bool:
     """Whether an IP address lies in one of these CIDR ranges. What is no address lies in none."""
     try:

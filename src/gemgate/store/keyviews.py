@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from gemgate.core.access import RIGHTS, Key, Token
-from gemgate.store import keys, uses
+from gemgate.store import keys
 
 IN_FORCE: Final = "in force"
 _EXTRA: Final = ("state", "rights", "secrets")
@@ -82,16 +82,3 @@ def state(key: Key, now: int) -> str:
     if key.disabled_at:
         return "disabled"
     return "expired" if key.expires_at and key.expires_at <= now else IN_FORCE
-
-
-def spent(conn: sqlite3.Connection, since: int) -> dict[str, int]:
-    """What keys were billed for calls that came at ``since`` (UTC µs, the start of an hour) or later, by name.
-
-    Nano-dollars; calls without a known price add nothing. Forty days at most.
-    """
-    names = {key.id: key.name for key in keys.every(conn)[0]}
-    sums: dict[str, int] = {}
-    for key, _, nano in uses.rates(conn, since):
-        name = names.get(key, "")
-        sums[name] = sums.get(name, 0) + nano
-    return sums
