@@ -6,21 +6,19 @@ import enum
 import platform
 import re
 import shutil
-import socket
 import sqlite3
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from gemgate import __version__
 from gemgate.app import ports
 from gemgate.config import Settings
 from gemgate.config.book import load_book
 from gemgate.config.fitness import cautions
-from gemgate.config.running import url_of
+from gemgate.config.running import answers, url_of
 from gemgate.core.catalog import Catalog
 from gemgate.core.pricing import BadBook
 
@@ -145,16 +143,6 @@ def routes(settings: Settings) -> list[Finding]:
         named = f"{count} {'route' if count == 1 else 'routes'}, models as known on {catalog.as_of}"
         found.append(Finding(Level.OK, "routes", named))
     return found
-
-
-def answers(url: str) -> bool:
-    """Whether something listens at this address."""
-    parts = urlsplit(url)
-    try:
-        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2.0):
-            return True
-    except OSError:
-        return False
 
 
 def _free(name: str, host: str, port: int) -> Finding:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
-from gemgate.cli import checks, record
+from gemgate.cli import record
 from gemgate.cli.faults import CommandFault
 from gemgate.cli.shown import brief, dollars
 from gemgate.config import Settings
-from gemgate.config.running import url_of
+from gemgate.config.running import answering
 from gemgate.core.explain import span
 from gemgate.core.health import Change
 from gemgate.core.pricing import BadBook
@@ -27,7 +25,7 @@ def look(settings: Settings, now: int) -> Outlook:
 
     Raises CommandFault where the record or the price book cannot be read.
     """
-    gateway = _gateway(settings)
+    gateway = answering(settings.data, "gateway")
     try:
         known = configured(settings, gateway)
     except (BadBook, OSError) as error:
@@ -94,10 +92,3 @@ def when(at: int, now: int) -> str:
 def ago(at: int, now: int) -> str:
     """How long ago."""
     return f"{span(max(0, now - at) / SECOND)} ago"
-
-
-def _gateway(settings: Settings) -> str:
-    """Where the gateway of this data folder answers; empty when none does."""
-    url = url_of(settings.data, "gateway")
-    # A killed supervisor leaves run.json behind: only a port that answers counts.
-    return url if url and urlsplit(url).hostname and checks.answers(url) else ""

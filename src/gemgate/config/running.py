@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 FILE = "run.json"
 
@@ -30,6 +32,22 @@ def url_of(data: Path, part: str) -> str:
     """The URL of ``gateway``, ``console`` or ``simulator``, empty when it does not run."""
     found = read_running(data).get(part)
     return str(found.get("url", "")) if isinstance(found, dict) else ""
+
+
+def answers(url: str) -> bool:
+    """Whether something listens at this address: a killed supervisor leaves the file behind."""
+    parts = urlsplit(url)
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=2.0):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def answering(data: Path, part: str) -> str:
+    """The URL of a part that runs and answers, empty where none does."""
+    url = url_of(data, part)
+    return url if url and answers(url) else ""
 
 
 def write_running(data: Path, parts: Mapping[str, object]) -> None:

@@ -14,10 +14,11 @@ import msgspec
 
 from gemgate.config import Settings
 from gemgate.config.book import load_book
+from gemgate.config.limits import OTHERS
 from gemgate.config.running import url_of
 from gemgate.core.catalog import Catalog
 from gemgate.core.health import Health, Standing, State
-from gemgate.core.quota import NEVER, Bucket, Quota, Window
+from gemgate.core.quota import NEVER, Bucket, Limits, Quota, Window
 from gemgate.core.routing import Target
 from gemgate.core.windows import WINDOWS
 from gemgate.gateway import stored
@@ -67,7 +68,9 @@ class Outlook:
     ) -> None:
         self.now = now
         self.gateway = gateway
-        self.snapshot: Snapshot = stored.build(configured, stored.read(conn) if conn else Stored())
+        self.configured = configured
+        self._stored = stored.read(conn) if conn is not None else Stored()
+        self.snapshot: Snapshot = stored.build(configured, self._stored)
         self.quota = Quota(
             self.snapshot.limits,
             self.snapshot.account,
@@ -135,6 +138,35 @@ class Outlook:
             found,
             key=lambda one: (one.window == "spend", one.project, one.family, order.index(one.window)),
         )
+
+    def source(self, window: Window) -> str:
+        """Where a window's limit comes from: file, stored, tier or learned; empty where none is known."""
+        if window.source != "config":
+            return window.source
+        if window.window == "spend":
+            return "file"
+        if not window.project:
+            own = {route.name for route in self.configured.settings.routes}
+            return "file" if window.family in own else "stored"
+        named = [
+            model
+            for project in self.configured.projects
+            if project.name == window.project
+            for model, _ in project.limits
+        ]
+        if self.stored_limits(window.project, window.family) is None:
+            return "file"
+        families = {model if model == OTHERS else self.snapshot.catalog.family(model) for model in named}
+        return "file" if window.family in families else "stored"
+
+    def stored_limits(self, project: str, family: str) -> Limits | None:
+        """The stored limits that hold for a family on a project: its own, else those for every model."""
+        found = {
+            model if model == OTHERS else self.snapshot.catalog.family(model): limits
+            for name, model, limits in self._stored.limits
+            if name == project
+        }
+        return found.get(family) or found.get(OTHERS)
 
     def windows_of_route(self, route: str) -> list[Window]:
         """The windows of a route's own limits, as the gateway that runs kept them last."""

@@ -17,11 +17,17 @@ from gemgate.core.routing import LeftOut, Plan, Target, Wants, plan_of_one
 from gemgate.gateway.outlook import Outlook
 from gemgate.gateway.recall import SECOND
 
+METHODS = {
+    "generate": "models.generateContent",
+    "embed": "models.embedContent",
+    "count": "models.countTokens",
+}
+"""The sorts of calls that can be asked about, each with Google's name for it."""
 Moment = Callable[[int, int], str]
 """How a time (UTC µs) is said at another one."""
 
 
-class Ahead(msgspec.Struct, frozen=True):
+class TargetOutlook(msgspec.Struct, frozen=True):
     """One target of a call that would come now.
 
     ``at`` is the seconds until it may be tried, null for never; ``bar`` what bars it; ``windows`` those that its
@@ -40,7 +46,7 @@ class Ahead(msgspec.Struct, frozen=True):
     health: State | None
 
 
-class Told(msgspec.Struct, frozen=True):
+class CallOutlook(msgspec.Struct, frozen=True):
     """What would happen to a call now. Times are UTC µs; ``as_of`` is when the gateway kept its state last."""
 
     model: str
@@ -49,7 +55,7 @@ class Told(msgspec.Struct, frozen=True):
     now: int
     as_of: int | None
     gateway: str | None
-    targets: list[Ahead]
+    targets: list[TargetOutlook]
     left_out: list[LeftOut]
     sentence: str
 
@@ -114,10 +120,10 @@ class Prospect:
             f"can be tried {room}."
         )
 
-    def told(self) -> Told:
+    def told(self) -> CallOutlook:
         """All of it, for programs."""
         outlook = self.outlook
-        return Told(
+        return CallOutlook(
             self.wants.model,
             self.wants.method,
             self.plan.route or None,
@@ -132,8 +138,8 @@ class Prospect:
             self.sentence(),
         )
 
-    def _ahead(self, target: Target, row: Row, stand: Standing) -> Ahead:
-        return Ahead(
+    def _ahead(self, target: Target, row: Row, stand: Standing) -> TargetOutlook:
+        return TargetOutlook(
             row.place,
             target.model,
             target.project,
@@ -166,8 +172,9 @@ class Prospect:
         return tuple(found)
 
 
-def plain_call(outlook: Outlook, model: str, **more: object) -> Wants:
-    """A plain call for a model or route: an embedding where that is what it makes, else generateContent.
+def plain_call(outlook: Outlook, model: str, method: str = "", **more: object) -> Wants:
+    """A plain call for a model or route, of a method of ``METHODS``; else an embedding where that is what it makes,
+    or generateContent.
 
     ``more`` are further fields of ``Wants``.
     """
@@ -181,12 +188,8 @@ def plain_call(outlook: Outlook, model: str, **more: object) -> Wants:
         model,
     )
     card = outlook.snapshot.catalog.card(first)
-    embeds = card is not None and card.kind == "embedding"
-    wants = Wants(
-        model.removeprefix("models/"),
-        "models.embedContent" if embeds else "models.generateContent",
-        "embed" if embeds else "generate",
-    )
+    usual = "embed" if card is not None and card.kind == "embedding" else "generate"
+    wants = Wants(model.removeprefix("models/"), METHODS[method or usual], method or usual)
     return msgspec.structs.replace(wants, **more)
 
 

@@ -14,6 +14,8 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from gemgate.core.health import Change, State
 from gemgate.core.quota import Window
 from gemgate.store import affinity, budgets, signatures
@@ -22,13 +24,33 @@ from gemgate.store.connection import Connection
 from gemgate.store.names import clean
 from gemgate.store.uses import Spent, advance, advance_keys, days, used
 
-__all__ = ["Spent", "Told", "breakers", "changed", "changes", "days", "keep", "state", "used", "windows"]
+__all__ = [
+    "Refusal",
+    "Spent",
+    "Told",
+    "breakers",
+    "changed",
+    "changes",
+    "days",
+    "keep",
+    "refusals",
+    "state",
+    "used",
+    "windows",
+]
 
 _MESSAGE: Final = 1_000
 _BREAKER: Final = 2 * NAME_LENGTH + 1  # model@project
 _DAY: Final = 86_400_000_000
 _SWEPT: Final = 200  # of each kind a snapshot; a day of them takes 17 million
 # `limit` and `window` are words of SQL.
+_REFUSALS: Final = """
+SELECT a.sent_at, c.call_id, ifnull(m.name, ''), ifnull(p.name, ''), ifnull(r.name, ''), a.retry_after
+FROM attempts AS a JOIN calls AS c ON c.seq = a.call_seq
+LEFT JOIN models AS m ON m.id = a.model_id LEFT JOIN projects AS p ON p.id = a.project_id
+LEFT JOIN reasons AS r ON r.id = a.reason_id
+WHERE a.seq > ? AND a.status = 429 ORDER BY a.seq DESC LIMIT ?
+"""
 _WINDOWS: Final = 'project, family, "window", "limit", source, used, closed_until, reason, room_at, since'
 _KEEP_WINDOW: Final = f"""
 INSERT INTO quota_windows({_WINDOWS}, as_of) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -45,6 +67,17 @@ ON CONFLICT(scope, name) DO UPDATE SET
     until = excluded.until, failures = excluded.failures, as_of = excluded.as_of
 """
 _CHANGES: Final = "at, scope, name, state, reason, message, until, failures"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A try that Google refused with 429: when it was sent (UTC µs), of which call, and the delay named (µs)."""
+
+    sent_at: int
+    call_id: bytes
+    model: str
+    project: str
+    reason: str
+    retry_after: int | None
 
 
 class Told(NamedTuple):
@@ -126,6 +159,13 @@ def changes(conn: sqlite3.Connection, since: int = 0, limit: int = 100) -> list[
         (since, limit),
     )
     return [Change(*row) for row in rows]
+
+
+def refusals(conn: sqlite3.Connection, most: int, looked: int = 20_000) -> list[Refusal]:
+    """The newest tries that Google refused with 429, newest first, of the last ``looked`` tries on record."""
+    top = conn.execute("SELECT ifnull(max(seq), 0) FROM attempts").fetchone()[0]
+    rows = conn.execute(_REFUSALS, (top - looked, most))
+    return [Refusal(*row) for row in rows]
 
 
 def _as_of(conn: sqlite3.Connection) -> int:
