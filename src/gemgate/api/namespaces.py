@@ -6,9 +6,10 @@ from typing import Final
 
 from flask_restx import Namespace
 
-from gemgate.api import health, system
+from gemgate.api import health, live, system
 
 NAMESPACES: Final[tuple[Namespace, ...]] = (
     health.namespace,
+    live.namespace,  # calls: the list, one call, the feed
     system.namespace,
 )

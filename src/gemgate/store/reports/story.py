@@ -87,7 +87,7 @@ def story(row: CallRow, tries: Sequence[AttemptRow], when: str) -> list[str]:
     if not tries:
         lines.append("  attempts none: it never went upstream")
     for at, one in enumerate(tries):
-        lines += [*_attempt(one, row.received_at), f"    then   {_then(row, tries, at)}"]
+        lines += [*_attempt(one, row.received_at), f"    then   {then(row, tries, at)}"]
     return lines
 
 
@@ -137,7 +137,7 @@ def _attempt(one: AttemptRow, received_at: int) -> list[str]:
         f", took {span(one.duration)}",
     ]
     if one.reason in MET:
-        lines.append(f"    means  {MET[one.reason]}{_asked_to_wait(one)}")
+        lines.append(f"    means  {means(one)}")
     if one.message:
         lines.append(f"    said   {sentence(one.message)}")
     guess = "" if not one.estimated else " (estimated: the upstream's last word is missing)"
@@ -168,8 +168,13 @@ def place(one: AttemptRow) -> str:
     return " on ".join(part for part in (one.model, f"project {one.project}" if one.project else "") if part)
 
 
-def _then(row: CallRow, tries: Sequence[AttemptRow], at: int) -> str:
-    """What followed a try."""
+def means(one: AttemptRow) -> str:
+    """What a try met, in words; empty where its reason says it, or where it went well."""
+    return f"{MET[one.reason]}{_asked_to_wait(one)}" if one.reason in MET else ""
+
+
+def then(row: CallRow, tries: Sequence[AttemptRow], at: int) -> str:
+    """What followed the try at this place."""
     one, rest = tries[at], tries[at + 1 :]
     if one.reason == "hedged":
         return "nothing of it was used"
