@@ -21,7 +21,7 @@ from gemgate.config import (
     load,
     loopback,
 )
-from gemgate.config.fitness import keyless
+from gemgate.config.fitness import keyless, tokenless
 from gemgate.config.kinds import Unfit
 
 KEY = "AIzaSyPlantedSecretOfTheTests0123456789"
@@ -87,7 +87,6 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path) -> None:
     }
     settings = load(None, env, {})
     assert settings.gateway.port == 4242
-    assert settings.console.allow_open is True
     assert settings.gateway.max_body == 3_000_000
     assert settings.gateway.allowed_hosts == ("a.example", "b.example")
     assert settings.gateway.cors_origins == ("https://a.example", "https://b.example:8443")
@@ -162,7 +161,7 @@ def test_the_file_in_the_data_folder_is_found_and_its_paths_start_there(tmp_path
         ("[brakes]\nrunaway = 'kill'\n", {}, "brakes.runaway", "off, warn, stop"),
         ("[brakes]\nrunaway_factor = 1\n", {}, "brakes.runaway_factor", "10 or 2.5"),
         ("[openai]\nparameters = 'keep'\n", {}, "openai.parameters", "drop, refuse, send"),
-        ("[console]\nhost = '::'\n", {}, "console.host", "console.allow_open = true"),
+        ("[console]\nallow_open = true\n", {}, "console.allow_open", "gemgate admin-token create"),
         ("[gateway]\nport = 9000\n[console]\nport = 9000\n", {}, "console.port", "another number"),
         ("[gateway]\ntls_cert = 'none.pem'\ntls_key = 'x'\n", {}, "gateway.tls_cert", "Correct the path"),
         ("[upstream]\nbase_url = 'ftp://x'\n", {}, "upstream.base_url", "https://host"),
@@ -233,6 +232,16 @@ def test_a_port_that_others_reach_needs_a_key(
     assert (fault is not None) is needed
     if fault is not None:
         assert f"gemgate keys create NAME --data {tmp_path}" in fault.remedy
+
+
+@pytest.mark.parametrize(("host", "needed"), [("127.0.0.1", False), ("localhost", False), ("::", True)])
+def test_a_console_that_others_reach_needs_a_token(tmp_path: Path, host: str, needed: bool) -> None:
+    settings = load(config(tmp_path, f"[console]\nhost = '{host}'\n"), {}, {"data": tmp_path})
+    assert settings.needs_token is needed
+    fault = tokenless(settings)
+    assert (fault is not None) is needed
+    if fault is not None:
+        assert f"gemgate admin-token create NAME --role admin --data {tmp_path}" in fault.remedy
 
 
 def test_the_sections_of_keys_brakes_and_openais_door(tmp_path: Path) -> None:

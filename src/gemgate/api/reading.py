@@ -155,7 +155,7 @@ def _bare(kind: Any) -> Any:
         if origin is typing.Annotated:
             kind = typing.get_args(kind)[0]
         elif origin in (typing.Union, UnionType):
-            kind = next(one for one in typing.get_args(kind) if one is not NoneType)
+            kind = next(one for one in typing.get_args(kind) if one not in (NoneType, msgspec.UnsetType))
         else:
             return kind
 

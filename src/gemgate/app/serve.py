@@ -19,9 +19,9 @@ from gemgate.app.folder import FolderError, taken
 from gemgate.app.plan import CONSOLE, GATEWAY, SIMULATOR, Role, roles
 from gemgate.app.supervisor import Supervisor
 from gemgate.config import ConfigError, Settings
-from gemgate.config.fitness import keyless
+from gemgate.config.fitness import keyless, tokenless
 from gemgate.config.running import read_running
-from gemgate.store import keys, version
+from gemgate.store import keys, tokens, version
 from gemgate.store.connection import reader, reading
 
 # The line that names a fault, less the name of the driver's own that SQLAlchemy puts before it. Its other lines
@@ -35,7 +35,8 @@ def serve(read: Callable[[], Settings], parts: Sequence[str], say: Callable[[str
     """Run these parts (``gateway``, ``console``) until told to stop; returns the exit code.
 
     ``read`` loads the settings, again at each reload. Raises ConfigError, FolderError and PortTaken when
-    nothing can start: also where the gateway listens beyond loopback and no virtual key exists.
+    nothing can start: also where the gateway listens beyond loopback and no virtual key exists, or the console does
+    and no admin token.
     """
     settings = read()
     # Files made from here on, by us and by our children, are for this user alone.
@@ -43,6 +44,8 @@ def serve(read: Callable[[], Settings], parts: Sequence[str], say: Callable[[str
     with taken(settings.data, parts):
         bring_up_to_date(settings, say)
         with_keys = GATEWAY in parts and keyed(settings)
+        if CONSOLE in parts:
+            closed(settings)
         simulated = settings.simulated and GATEWAY in parts
         found = roles(settings, parts, ports.pick("127.0.0.1") if simulated else 0)
         _claim(settings, found)
@@ -100,6 +103,24 @@ def keyed(settings: Settings) -> bool:
     if not found and fault is not None:
         raise ConfigError([fault])
     return bool(found)
+
+
+def closed(settings: Settings) -> None:
+    """See that a console which others reach has an admin token to ask for. Raises ConfigError where it has none,
+    FolderError where nobody can know."""
+    fault = tokenless(settings)
+    if fault is None:
+        return
+    try:
+        with contextlib.closing(reader(settings.database)) as conn, reading(conn):
+            made = tokens.made(conn)
+    except (sqlite3.Error, OSError) as error:
+        raise FolderError(
+            f"{settings.database} cannot be read now ({error}), so nobody knows the admin tokens that a console "
+            f"at {settings.console.host} needs. Run `gemgate doctor`, then start again."
+        ) from None
+    if not made:
+        raise ConfigError([fault])
 
 
 def last_words(stderr: str) -> str:

@@ -13,21 +13,26 @@ import msgspec
 
 from gemgate.cli.budgetview import COLUMNS, BudgetView, cells, money, told, views
 from gemgate.cli.faults import CommandFault, missing
-from gemgate.cli.keeping import changing, written
-from gemgate.cli.keyview import key_named
+from gemgate.cli.keeping import Audited, changing, written
+from gemgate.cli.keyview import MAKE as MAKE_KEY
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.record import opened
 from gemgate.cli.screen import screen, table
 from gemgate.cli.values import Label, Money, Name, Period, Share, Tokens, Zone
 from gemgate.config import Settings
 from gemgate.core.budget import Budget
-from gemgate.store import budgets
+from gemgate.store import budgets, standings
 from gemgate.store.connection import Connection, reading
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 SCOPES = ("key", "tag", "route", "project")
 _MAKE = "Make it with `gemgate budgets create NAME`."
+_MAKE_OTHER = {
+    "key": MAKE_KEY,
+    "route": "Routes stand in gemgate.toml as [[route]].",
+    "project": "Projects stand in gemgate.toml as [[project]].",
+}
 
 
 @click.group("budgets")
@@ -120,7 +125,11 @@ def create(data: Path | None, config: Path | None, name: str, **more: Any) -> No
         # Read beside the traffic, before the short write.
         seed = budgets.seed(conn, wanted, now)
         try:
-            written(conn, lambda inside: budgets.create(inside, wanted, now, seed))
+            written(
+                conn,
+                lambda inside: budgets.create(inside, wanted, now, seed),
+                _audited("create", name),
+            )
         except budgets.Exists:
             raise CommandFault(
                 f"A budget is named {name} already. Choose another name, or change it: "
@@ -192,7 +201,7 @@ def change(data: Path | None, config: Path | None, name: str, as_json: bool, **m
             raise CommandFault(
                 f"The budget {name} counts {before.unit}: give --{before.unit}, or make another for {unit}."
             )
-        written(conn, lambda inside: budgets.change(inside, name, **fields))
+        written(conn, lambda inside: budgets.change(inside, name, **fields), _audited("change", name))
         view = _view(conn, name, now)
     _print(view, [f"The budget {name} is changed.", "", *told(view, now)], as_json)
 
@@ -208,7 +217,7 @@ def remove(data: Path | None, config: Path | None, name: str, as_json: bool) -> 
         before = _view(conn, name, now)
         if before.disabled_at:
             raise CommandFault(f"The budget {name} is removed already.")
-        written(conn, lambda inside: budgets.remove(inside, name, now))
+        written(conn, lambda inside: budgets.remove(inside, name, now), _audited("remove", name))
         view = _view(conn, name, now)
     _print(view, [f"The budget {name} is removed; it had spent {money(view, view.spent)}."], as_json)
 
@@ -234,19 +243,19 @@ def _scope(more: dict[str, Any]) -> tuple[str, str]:
 
 def _known(conn: Connection, settings: Settings, scope: str, of: str) -> None:
     """Raise CommandFault for a key, route or project that does not exist; tags are anybody's to invent."""
-    if scope == "key":
-        key_named(conn, of)
-        return
-    if scope == "route":
-        known = [route.name for route in settings.routes]
-        make = "Routes stand in gemgate.toml as [[route]]."
-    elif scope == "project":
-        known = [project.name for project in settings.projects] or (["demo"] if settings.simulated else [])
-        make = "Projects stand in gemgate.toml as [[project]]."
-    else:
-        return
-    if of not in known:
-        raise missing(scope, of, known, make)
+    known = standings.names(conn, settings, scope)
+    if known is not None and of not in known:
+        raise missing(scope, of, known, _MAKE_OTHER[scope])
+
+
+def _audited(action: str, name: str) -> Audited:
+    """What the audit says of a change of this budget."""
+
+    def look(conn: Connection) -> BudgetView | None:
+        """The budget with where it stands."""
+        return next((one for one in views(conn, time.time_ns() // 1000) if one.name == name), None)
+
+    return Audited(action, "budget", name, look)
 
 
 def _view(conn: Connection, name: str, now: int) -> BudgetView:

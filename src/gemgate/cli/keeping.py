@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
+import msgspec
 
 from gemgate.app.folder import prepare, taken
 from gemgate.app.plan import CONSOLE, GATEWAY
 from gemgate.app.serve import bring_up_to_date
 from gemgate.cli.faults import CommandFault
 from gemgate.config import Settings
-from gemgate.store import version
+from gemgate.store import audit, version
 from gemgate.store.connection import Connection, sliced, visitor
 
 Result = TypeVar("Result")
+
+
+class Audited(NamedTuple):
+    """What the audit says of a change: the verb, what kind of thing it is and its name.
+
+    ``look`` gives the thing as the record has it, a Struct or JSON-able, None where it is not there; no secret.
+    """
+
+    action: str
+    kind: str
+    subject: str
+    look: Callable[[Connection], Any]
 
 
 @contextlib.contextmanager
@@ -43,16 +58,42 @@ def changing(settings: Settings) -> Iterator[Connection]:
         os.umask(usual)
 
 
-def written(conn: Connection, work: Callable[[Connection], Result]) -> Result:
-    """What ``work`` gives, in one short write transaction that is undone when it raises."""
+def written(conn: Connection, work: Callable[[Connection], Result], audited: Audited | None = None) -> Result:
+    """What ``work`` gives, in one short write transaction that is undone when it raises.
+
+    With ``audited`` the transaction also says who changed what, before and after.
+    """
     results: list[Result] = []
 
     def step(inside: Connection) -> bool:
+        before = msgspec.to_builtins(audited.look(inside)) if audited else None
         results.append(work(inside))
+        if audited:
+            _tell(inside, audited, before)
         return False
 
     sliced(conn, step)
     return results[0]
+
+
+def _tell(conn: Connection, audited: Audited, before: Any) -> None:
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        user = str(os.getuid())
+    audit.add(
+        conn,
+        audit.Entry(
+            at=time.time_ns() // 1000,
+            actor=f"cli:{user}",
+            role="admin",
+            action=audited.action,
+            kind=audited.kind,
+            subject=audited.subject,
+            before=before,
+            after=msgspec.to_builtins(audited.look(conn)),
+        ),
+    )
 
 
 def _make(settings: Settings) -> None:

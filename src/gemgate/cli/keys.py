@@ -16,7 +16,7 @@ import click
 import msgspec
 
 from gemgate.cli.faults import CommandFault
-from gemgate.cli.keeping import changing, written
+from gemgate.cli.keeping import Audited, changing, written
 from gemgate.cli.keyview import IN_FORCE, KeyView, cells, key_named, told, views
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.record import opened
@@ -128,7 +128,7 @@ def create(data: Path | None, config: Path | None, name: str, **more: Any) -> No
     with changing(settings) as conn:
         first = not keys.every(conn)[0]
         try:
-            made = written(conn, lambda inside: keys.create(inside, key, token))
+            made = written(conn, lambda inside: keys.create(inside, key, token), _audited("create", name))
         except keys.Exists:
             raise CommandFault(
                 f"A key is named {name} already. Choose another name, or replace its secret: "
@@ -163,7 +163,9 @@ def rotate(data: Path | None, config: Path | None, name: str, **more: Any) -> No
     with changing(settings) as conn:
         key = key_named(conn, name)
         token = Token(digest=access.digest(secret), key=key.id, hint=access.hint(secret))
-        written(conn, lambda inside: keys.add_token(inside, key.id, token, now, until))
+        written(
+            conn, lambda inside: keys.add_token(inside, key.id, token, now, until), _audited("rotate", name)
+        )
         view = _view(conn, name, now)
     old = f"The old one works until {moment(until)}." if grace else "The old one works no more."
     lines = [f"The key {name} has a new secret; it is not shown again. {old}", ""]
@@ -217,7 +219,7 @@ def change(data: Path | None, config: Path | None, name: str, as_json: bool, **m
     fields = _asked(more)
     if not fields:
         raise click.UsageError("Say what to change, like --rpm 60 or --expires 30d. --help lists it all.")
-    view = _changed(settings, name, fields)
+    view = _changed(settings, "change", name, fields)
     for note in [] if as_json else _strangers(settings, fields.get("routes", ())):
         click.echo(note, err=True)
     _print(view, [f"The key {name} is changed.", "", *told(view)], as_json)
@@ -229,7 +231,7 @@ def change(data: Path | None, config: Path | None, name: str, as_json: bool, **m
 @click.argument("name")
 def disable(data: Path | None, config: Path | None, name: str, as_json: bool) -> None:
     """Switch a key off. Calls under way go on; new ones are refused."""
-    view = _changed(settings_of(config, data), name, {"disabled_at": time.time_ns() // 1000})
+    view = _changed(settings_of(config, data), "disable", name, {"disabled_at": time.time_ns() // 1000})
     _print(view, [f"The key {name} is disabled. `gemgate keys enable {name}` switches it on again."], as_json)
 
 
@@ -239,7 +241,8 @@ def disable(data: Path | None, config: Path | None, name: str, as_json: bool) ->
 @click.argument("name")
 def enable(data: Path | None, config: Path | None, name: str, as_json: bool) -> None:
     """Switch a key on again that was disabled, or stopped for running away."""
-    view = _changed(settings_of(config, data), name, {"disabled_at": 0, "stopped_at": 0, "stopped_why": ""})
+    fields = {"disabled_at": 0, "stopped_at": 0, "stopped_why": ""}
+    view = _changed(settings_of(config, data), "enable", name, fields)
     text = f"The key {name} is enabled."
     if view.state == "expired":
         text += f" But it expired on {moment(view.expires_at)}: `gemgate keys change {name} --expires never`."
@@ -273,17 +276,28 @@ def _asked(more: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _changed(settings: Settings, name: str, fields: dict[str, Any]) -> KeyView:
-    """Write these fields of a key. Raises CommandFault."""
+def _changed(settings: Settings, action: str, name: str, fields: dict[str, Any]) -> KeyView:
+    """Write these fields of a key; the audit calls it ``action``. Raises CommandFault."""
     with changing(settings) as conn:
         key_named(conn, name)
-        written(conn, lambda inside: keys.change(inside, name, **fields))
+        written(conn, lambda inside: keys.change(inside, name, **fields), _audited(action, name))
         return _view(conn, name, time.time_ns() // 1000)
 
 
 def _view(conn: Connection, name: str, now: int) -> KeyView:
     key = key_named(conn, name)
     return views([key], keys.every(conn)[1], now)[0]
+
+
+def _audited(action: str, name: str) -> Audited:
+    """What the audit says of a change of this key."""
+
+    def look(conn: Connection) -> KeyView | None:
+        """The key as people may see it."""
+        found = views(*keys.every(conn), time.time_ns() // 1000)
+        return next((one for one in found if one.name == name), None)
+
+    return Audited(action, "key", name, look)
 
 
 def _strangers(settings: Settings, patterns: tuple[str, ...]) -> list[str]:

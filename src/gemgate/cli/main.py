@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "init": "Write a commented gemgate.toml to start from.",
     "keys": "Make and manage virtual keys: who may use the gateway.",
     "budgets": "Make and manage budgets: how much may be spent.",
+    "admin-token": "Make and manage admin tokens: who may use the console.",
     "calls": "Show the newest calls.",
     "call": "Tell the story of one call and its tries.",
     "route": "Show what would happen now to a call for a model.",
@@ -32,7 +33,7 @@ COMMANDS: dict[str, str] = {
     "seed": "Fill the store with a realistic record, for trials.",
     "doctor": "Check configuration, keys, disk, database and clock.",
 }
-"""Every command with its sentence; the module of the same name holds it as ``command``."""
+"""Every command with its sentence; the module of the same name (``_`` for ``-``) holds it as ``command``."""
 
 
 class Commands(click.Group):
@@ -46,7 +47,7 @@ class Commands(click.Group):
         """The command, its module loaded; None when there is none of this name."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"gemgate.cli.{cmd_name}")
+        module = importlib.import_module(f"gemgate.cli.{cmd_name.replace('-', '_')}")
         return cast(click.Command, module.command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

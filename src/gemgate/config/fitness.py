@@ -50,6 +50,21 @@ def keyless(settings: Settings) -> Fault | None:
     return Fault("gateway.host", "an address of this machine alone, or a virtual key", got, remedy)
 
 
+def tokenless(settings: Settings) -> Fault | None:
+    """What is wrong with these settings while no admin token exists; None when nothing is.
+
+    Others than this machine reach the console then, and nothing would tell who may use it.
+    """
+    if not settings.needs_token:
+        return None
+    remedy = (
+        f"Make one with `gemgate admin-token create NAME --role admin --data {settings.data}`, or set "
+        'console.host = "127.0.0.1".'
+    )
+    got = "one that others can reach, and no admin token exists"
+    return Fault("console.host", "an address of this machine alone, or an admin token", got, remedy)
+
+
 def cautions(settings: Settings, catalog: Catalog) -> list[Caution]:
     """What a look at the models behind routes and limits brings up."""
     found: dict[str, Caution] = {}

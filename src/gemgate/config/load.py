@@ -17,7 +17,7 @@ from gemgate.config.fitness import compare
 from gemgate.config.kinds import Unfit
 from gemgate.config.projects import PROJECT, read_projects
 from gemgate.config.routes import read_routes
-from gemgate.config.settings import SECTIONS, SETTINGS, Project, Setting, Settings, loopback
+from gemgate.config.settings import SECTIONS, SETTINGS, Project, Setting, Settings
 from gemgate.core.catalog import Catalog
 from gemgate.core.routes import Route
 
@@ -29,6 +29,8 @@ _SERVICE_LINK = re.compile(r"GEMGATE(_.*)?_(SERVICE_(HOST|PORT)(_.*)?|PORT_\d+_(
 _RETIRED = {
     "gateway.allow_open": "Remove it: a gateway beyond loopback is open to virtual keys alone. "
     "Make one with `gemgate keys create NAME`.",
+    "console.allow_open": "Remove it: a console beyond loopback is open to admin tokens alone. "
+    "Make one with `gemgate admin-token create NAME --role admin`.",
 }
 _ELSEWHERE = {"GEMGATE_CONFIG"} | {field.env for field in PROJECT if field.env}
 
@@ -175,13 +177,6 @@ def _check(settings: Settings, faults: list[Fault]) -> None:
                 "console.port", "a port of its own", "the gateway's port", "Give console.port another number."
             )
         )
-    if not loopback(console.host) and not console.allow_open:
-        remedy = (
-            'Set console.host = "127.0.0.1" and put a proxy with authentication before it, or set '
-            "console.allow_open = true if everyone who can reach this port may use it."
-        )
-        got = "one that others can reach"
-        faults.append(Fault("console.host", "an address of this machine alone", got, remedy))
     if (gateway.tls_cert is None) != (gateway.tls_key is None):
         missing = "gateway.tls_key" if gateway.tls_key is None else "gateway.tls_cert"
         faults.append(Fault(missing, "the other half of the certificate", "nothing", "Set both, or neither."))

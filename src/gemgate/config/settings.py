@@ -101,11 +101,10 @@ class Gateway:
 class Console:
     """The administration port."""
 
-    host: str = _of("127.0.0.1", TEXT, "Address that the console listens on.")
-    port: int = _of(8081, PORT, "Console port; 0 picks a free one.")
-    allow_open: bool = _of(
-        False, FLAG, "Permit a host beyond loopback: whoever reaches the port then reads your record."
+    host: str = _of(
+        "127.0.0.1", TEXT, "Address that the console listens on; one beyond loopback needs an admin token."
     )
+    port: int = _of(8081, PORT, "Console port; 0 picks a free one.")
     allowed_hosts: tuple[str, ...] = _of((), NAMES, "Further Host names under which browsers may open it.")
 
 
@@ -300,6 +299,11 @@ class Settings:
         Where each client's own Google key is passed through, that key is its authority.
         """
         return self.upstream.credentials == "own" and not loopback(self.gateway.host)
+
+    @property
+    def needs_token(self) -> bool:
+        """Whether the console asks for an admin token even while none exists: others than this machine reach it."""
+        return not loopback(self.console.host)
 
 
 @dataclass(frozen=True, slots=True)
