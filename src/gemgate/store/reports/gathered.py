@@ -7,13 +7,24 @@ and the report makes its own structs of the ``Numbers``.
 from __future__ import annotations
 
 import sqlite3
+from typing import Final
 
 import msgspec
 
-from gemgate.insight.facts import INDEX, Facts
+from gemgate.insight import spans
+from gemgate.insight.cubes import DIMENSIONS
+from gemgate.insight.facts import INDEX, Facts, zero
 from gemgate.insight.sketch import Sketches
 from gemgate.store.reports.asked import AnswerSpan, Ask
-from gemgate.store.reports.facts import Charged
+from gemgate.store.reports.facts import Charged, Found, Query, collect, lag, view
+from gemgate.store.reports.rows import Cache
+
+MOST_GROUPS: Final = 2
+"""Dimensions that an answer is grouped by."""
+MOST_TOP: Final = 100
+"""Groups that an answer shows."""
+MOST_NAMES: Final = 100
+"""Names that a dimension is filtered by."""
 
 
 class Wants(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,4 +77,169 @@ class Gathered(msgspec.Struct, kw_only=True):
 
 def gather(conn: sqlite3.Connection, ask: Ask, wants: Wants) -> Gathered:
     """Everything of a report, read in one transaction. Raises ``spans.BadAsk`` and ``plan.TooMuch``."""
-    raise NotImplementedError
+    check(ask)
+    span = spans.choose(spans.Span(ask.start, ask.until, ask.zone, ask.step))
+    with view(conn):
+        return _Gathering(conn, ask, wants, span).all()
+
+
+def check(ask: Ask) -> None:
+    """Raise BadAsk for groups, filters and a top that cannot be answered."""
+    known = f"choose of {', '.join(DIMENSIONS)}"
+    if len(ask.group) > MOST_GROUPS or len(set(ask.group)) < len(ask.group):
+        raise spans.BadAsk("group", f"groups are made by at most {MOST_GROUPS} different dimensions: {known}")
+    for name in ask.group:
+        if name not in DIMENSIONS:
+            raise spans.BadAsk("group", f"{name[:60]!r} is no dimension to group by: {known}")
+    for name, names in ask.filters.items():
+        if name not in DIMENSIONS:
+            raise spans.BadAsk("filter", f"{name[:60]!r} is no dimension to filter by: {known}")
+        if len(names) > MOST_NAMES:
+            raise spans.BadAsk(name, f"at most {MOST_NAMES} names at a time can be filtered by")
+        if name == "status" and not all(one.isascii() and one.isdigit() for one in names):
+            raise spans.BadAsk(name, "a status is a number such as 200 or 429")
+        if name == "tag" and len(set(names)) > 1:
+            raise spans.BadAsk(name, "filter by one tag at a time: a call with two of them would count twice")
+    if not 1 <= ask.top <= MOST_TOP:
+        raise spans.BadAsk("top", f"it is a number of groups from 1 to {MOST_TOP}")
+
+
+class _Gathering:
+    """The reading of one answer."""
+
+    def __init__(self, conn: sqlite3.Connection, ask: Ask, wants: Wants, span: spans.Span) -> None:
+        self._conn = conn
+        self._ask = ask
+        self._wants = wants
+        self._span = span
+        self._cache = Cache()
+        self._bounds = tuple(spans.buckets(span))
+        self._whole = (span.start, span.until)
+        earlier = spans.before(span)
+        self._before = (earlier.start, earlier.until)
+
+    def all(self) -> Gathered:
+        """Every part of the answer."""
+        ask = self._ask
+        total = _numbers(self._read(self._whole), 0)
+        series = [total]
+        if len(self._bounds) > 2:
+            found = self._read(self._bounds)
+            series = [_numbers(found, place) for place in range(len(self._bounds) - 1)]
+        before = _numbers(self._read(self._before), 0) if ask.compare else None
+        groups: list[Part] = []
+        count = 0
+        if ask.group:
+            groups, count = self._groups()
+        overlapping = "tag" in ask.group
+        others = None
+        if count > len(groups) and not overlapping:
+            others = Part(
+                names=(),
+                total=_less(total, [one.total for one in groups]),
+                before=None
+                if before is None
+                else _less(before, [one.before for one in groups if one.before]),
+                series=[
+                    _less(one, [part.series[place] for part in groups]) for place, one in enumerate(series)
+                ],
+            )
+        return Gathered(
+            span=self._said(),
+            starts=list(self._bounds[:-1]),
+            total=total,
+            before=before,
+            series=series,
+            groups=groups,
+            others=others,
+            groups_total=count,
+            overlapping=overlapping,
+        )
+
+    def _groups(self) -> tuple[list[Part], int]:
+        """The largest groups, and how many there are."""
+        place = INDEX[self._wants.main]
+        by = self._ask.group
+        sums = self._read(self._whole, by, plain=True)
+        names = {name for _, name in sums.facts} | {name for _, name in sums.charges}
+        none = zero()
+
+        def rank(name: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+            return -sums.facts.get((0, name), none)[place], name
+
+        shown = tuple(sorted(names, key=rank)[: self._ask.top])
+        if not shown:
+            return [], 0
+        if self._wants.sketches:
+            sums = self._read(self._whole, by, shown)
+        series = self._read(self._bounds, by, shown) if len(self._bounds) > 2 else sums
+        before = self._read(self._before, by, shown) if self._ask.compare else None
+        buckets = range(len(self._bounds) - 1)
+        parts = [
+            Part(
+                names=name,
+                total=_numbers(sums, 0, name),
+                before=None if before is None else _numbers(before, 0, name),
+                series=[_numbers(series, bucket, name) for bucket in buckets],
+            )
+            for name in shown
+        ]
+        return parts, len(names)
+
+    def _read(
+        self,
+        bounds: tuple[int, ...],
+        by: tuple[str, ...] = (),
+        only: tuple[tuple[str, ...], ...] = (),
+        *,
+        plain: bool = False,
+    ) -> Found:
+        query = Query(
+            start=bounds[0],
+            until=bounds[-1],
+            now=self._ask.now,
+            bounds=bounds,
+            dimensions=by,
+            filters=self._ask.filters,
+            facts=self._wants.facts,
+            sketches=self._wants.sketches and not plain,
+            charges=self._wants.charges,
+            only=only,
+        )
+        return collect(self._conn, query, self._cache)
+
+    def _said(self) -> AnswerSpan:
+        span = self._span
+        return AnswerSpan(
+            start=span.start,
+            until=span.until,
+            from_time=spans.iso(span.start, span.zone),
+            until_time=spans.iso(span.until, span.zone),
+            zone=span.zone,
+            step=span.step,
+            as_of=self._ask.now,
+            lag=lag(self._conn, self._ask.now),
+        )
+
+
+def _numbers(found: Found, bucket: int, names: tuple[str, ...] = ()) -> Numbers:
+    key = (bucket, names)
+    return Numbers(found.facts.get(key) or zero(), found.sketches.get(key), found.charges.get(key, {}))
+
+
+def _less(whole: Numbers, parts: list[Numbers]) -> Numbers:
+    """What a whole has beyond its parts."""
+    facts = list(whole.facts)
+    lanes = list(whole.sketches.lanes) if whole.sketches is not None else None
+    charges = {kind: Charged(one.quantity, one.nano, one.unpriced) for kind, one in whole.charges.items()}
+    for part in parts:
+        facts = [one - other for one, other in zip(facts, part.facts, strict=True)]
+        if lanes is not None and part.sketches is not None:
+            lanes = [one - other for one, other in zip(lanes, part.sketches.lanes, strict=True)]
+        for kind, other in part.charges.items():
+            have = charges.setdefault(kind, Charged())
+            have.quantity -= other.quantity
+            have.nano -= other.nano
+            have.unpriced -= other.unpriced
+    charges = {kind: one for kind, one in charges.items() if one != Charged()}
+    return Numbers(facts, None if lanes is None or not any(lanes) else Sketches(*lanes), charges)
