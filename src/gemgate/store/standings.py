@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
+from gemgate.config import Settings
 from gemgate.core.budget import Budget, resets_at, since
-from gemgate.store import budgets
+from gemgate.store import budgets, keys, stored_routes
 
 
 class BudgetView(msgspec.Struct, frozen=True):
@@ -48,6 +49,21 @@ def view(conn: sqlite3.Connection, name: str, now: int) -> BudgetView | None:
     """The budget of that name. ``now`` is UTC µs."""
     found = budgets.find(conn, name)
     return None if found is None else _views(conn, [found], now)[0]
+
+
+def names(conn: sqlite3.Connection, settings: Settings, scope: str) -> list[str] | None:
+    """The names that a budget of this scope may be of: keys, routes (the file's and stored ones) or projects.
+
+    None where any name does: tags are anybody's to invent.
+    """
+    if scope == "key":
+        return [key.name for key in keys.every(conn)[0]]
+    if scope == "route":
+        stored = (one.name for one in stored_routes.every(conn))
+        return list(dict.fromkeys((*(route.name for route in settings.routes), *stored)))
+    if scope == "project":
+        return [project.name for project in settings.projects] or (["demo"] if settings.simulated else [])
+    return None
 
 
 def _views(conn: sqlite3.Connection, found: Iterable[Budget], now: int) -> list[BudgetView]:

@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
+from gemgate.config.book import load_book
+from gemgate.core import dated
+from gemgate.core.pricing import PriceBook
 from gemgate.store import revisions
 from gemgate.store.connection import Connection
 from gemgate.store.named import Missing
 
-__all__ = ["PREFIX", "Missing", "add", "every", "find", "remove"]
+__all__ = ["PREFIX", "Missing", "add", "every", "find", "in_force", "remove"]
 
 PREFIX: Final = "stored/"
 """How the ids of stored rows begin: ``stored/7``."""
@@ -32,6 +36,14 @@ def every(conn: sqlite3.Connection) -> list[dict[str, Any]]:
     Raises msgspec.DecodeError for a damaged row.
     """
     return [_row(*row) for row in conn.execute("SELECT id, body FROM stored_prices ORDER BY id")]
+
+
+def in_force(conn: sqlite3.Connection, file: Path | None) -> PriceBook:
+    """The price book as a gateway has it: the package's, the rows of ``file`` (the setting), and what is stored.
+
+    Stored rows that cannot be meant are left out. Raises BadBook, OSError for the file.
+    """
+    return dated.joined(load_book(file), every(conn))[0]
 
 
 def find(conn: sqlite3.Connection, number: int) -> dict[str, Any] | None:
