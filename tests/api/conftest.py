@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import ``sampled`` and ``keyed`` (calls and keys to record)."""
+"""Lets the tests of this folder import ``consoles`` (starts the console as a process) by name."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import sys
 from pathlib import Path
 
 # pytest's importlib mode puts no test folder on the path; what tests share is imported by name all the same.
-for folder in ("api", "app", "gateway", "simulator", "store"):
+for folder in ("api", "app", "store"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))

@@ -21,8 +21,9 @@ SECURITY: Final[Schema] = {
     "token": {
         "type": "apiKey",
         "in": "header",
-        "name": "Authorization",
-        "description": "An admin token, as `Bearer gg-admin-…`. Not needed while none was ever made.",
+        "name": "x-gemgate-token",
+        "description": "An admin token, `gg-admin-…`. Not needed while none was ever made. Programs may also send it "
+        "as `Authorization: Bearer gg-admin-…`.",
     },
     "key": {
         "type": "apiKey",
@@ -118,7 +119,7 @@ def _operation(namespace: str, url: str, verb: str, method: Any, shapes: dict[An
         "responses": _responses(declared, verb, url, shapes),
     }
     if declared.role is not Role.ANYONE:
-        made["security"] = [{"token": []}]
+        made["security"] = [{"token": [], "key": []}, {"token": []}] if declared.key else [{"token": []}]
     if declared.media != JSON:
         made["produces"] = [declared.media, MEDIA]
     return made

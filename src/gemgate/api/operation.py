@@ -50,6 +50,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     example: Any = None
     media: str = JSON
     payloads: bool = False
+    key: bool = False
 
 
 class More(TypedDict, total=False):
@@ -63,6 +64,7 @@ class More(TypedDict, total=False):
     example: Any
     media: str
     payloads: bool
+    key: bool
 
 
 class _Nothing(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +78,7 @@ def operation(namespace: Namespace, *, role: Role, **more: Unpack[More]) -> Call
     the struct (or ``list[Struct]``) that it gives; ``status`` of success; ``errors``: statuses of the problems that
     it raises itself, beside those that every operation has (see ``document``); ``example``: an answer, as JSON-able
     values or a struct; ``media``: of the answer, where that is not JSON; ``payloads``: whether the token must be one
-    that may read stored bodies.
+    that may read stored bodies; ``key``: whether it takes a virtual key in the header ``x-gemgate-key``.
     """
     declared = Declared(role=role, **more)
 
