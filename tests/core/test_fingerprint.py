@@ -87,3 +87,7 @@ def test_a_name_loses_what_is_a_credential_and_nothing_else() -> None:
     assert fingerprint.redact_name(f"ann {token}!") == f"ann {fingerprint.REDACTED}!"
     assert fingerprint.redact_name("key=blue token=5") == "key=blue token=5"
     assert fingerprint.redact_name(access.hint(token)) == access.hint(token)  # what people may see of a key
+
+
+def test_an_admin_token_is_redacted_as_every_other_credential() -> None:
+    assert "abcd1234" not in fingerprint.redact("sent gg-admin-abcd1234EFGH with it")

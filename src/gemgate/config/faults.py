@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 # Google's two forms of keys and our own; wherever a name comes from a user's file it may be one, pasted by mistake.
-_KEY = re.compile(r"AIza[\w-]*|AQ\.[\w.-]*|sk-gemgate-\w*")
+_KEY = re.compile(r"AIza[\w-]*|AQ\.[\w.-]*|(?:sk-gemgate|gg-admin)-\w*")
 
 
 @dataclass(frozen=True, slots=True)

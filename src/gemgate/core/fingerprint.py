@@ -14,7 +14,7 @@ _SHOWN = 12
 _SECRETS = re.compile(
     r"AIza[0-9A-Za-z_\-]{10,}"
     r"|AQ\.[0-9A-Za-z_\-.]{8,}"
-    r"|sk-gemgate-[0-9A-Za-z]{8,}"
+    r"|(?:sk-gemgate|gg-admin)-[0-9A-Za-z]{8,}"
     r"|ya29\.[0-9A-Za-z_\-.]{8,}"
     r"|auth_tokens/[0-9A-Za-z_\-.]{8,}"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
