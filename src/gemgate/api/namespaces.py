@@ -6,10 +6,15 @@ from typing import Final
 
 from flask_restx import Namespace
 
-from gemgate.api import health, live, system
+from gemgate.api import advice, health, live, models, projects, quotas, routes, system
 
 NAMESPACES: Final[tuple[Namespace, ...]] = (
     health.namespace,
     live.namespace,  # calls: the list, one call, the feed
+    models.namespace,
+    routes.namespace,
+    projects.namespace,
+    quotas.namespace,
+    advice.namespace,
     system.namespace,
 )

@@ -1,0 +1,399 @@
+"""Routes: names that clients use as a model, and the targets behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from flask_restx import Namespace, Resource
+from msgspec import Meta
+
+from gemgate.api import context, named, standing
+from gemgate.api.operation import operation
+from gemgate.api.problems import Problem
+from gemgate.api.roles import ADMIN, VIEWER
+from gemgate.config.stored import Around, join_routes, read_stored_route
+from gemgate.core.catalog import Catalog
+from gemgate.core.routes import Conditions, Route
+from gemgate.gateway.outlook import Outlook
+from gemgate.gateway.prospect import CallOutlook, Prospect, plain_call
+from gemgate.store import budgets, keys, stored_routes
+from gemgate.store.connection import Connection
+from gemgate.store.stored_routes import StoredRoute
+
+namespace = Namespace(
+    "routes",
+    description="Routes: names that clients use as a model, and the targets behind them. A gateway that runs notices "
+    "a change within a second; calls under way keep the route as it was when they came.",
+)
+
+Media = Literal["image", "audio", "video", "document"]
+Source = Literal["file", "stored"]
+_Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+_Count = Annotated[int, Meta(ge=0, le=10**12)]
+_Names = Annotated[list[str], Meta(max_length=200)]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=100, examples=["fast"], description="Letters, digits, . _ and -.")
+]
+Model = Annotated[str, Meta(min_length=1, max_length=120, description="As Google names it.")]
+
+
+class RouteWhen(msgspec.Struct, forbid_unknown_fields=True):
+    """Which calls it is for. What is left out asks nothing."""
+
+    methods: Annotated[
+        _Names | None,
+        Meta(examples=[["generate"]], description="Sorts of calls, or ids of Google's methods."),
+    ] = None
+    tools: Annotated[bool | None, Meta(description="Only calls with tools, or only without.")] = None
+    context: Annotated[_Count | None, Meta(description="Only calls of at least so many input tokens.")] = None
+    media: Annotated[list[Media] | None, Meta(description="Only calls with one of these.")] = None
+
+
+class RouteTargetBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A target with more to it than a name."""
+
+    model: Model
+    project: Annotated[str | None, Meta(max_length=64, description="The one project to use.")] = None
+    projects: Annotated[_Names | None, Meta(description="Several projects, in order.")] = None
+    weight: Annotated[
+        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
+        Meta(description="Share of the calls, where the route is weighted."),
+    ] = None
+    when: RouteWhen | None = None
+
+
+class RouteLimits(msgspec.Struct, forbid_unknown_fields=True):
+    """What the calls of a route may use a minute, whatever their target. Null: no limit, 0: none at all."""
+
+    rpm: Annotated[_Count | None, Meta(description="Requests a minute.")] = None
+    tpm: Annotated[_Count | None, Meta(description="Input tokens a minute.")] = None
+
+
+class RouteBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A route in the words of `[[route]]` in gemgate.toml; what is left out or null is as it is there by default.
+
+    Give the targets in one way: `targets`, or `target` where one of them needs more. Without either, a route that is
+    named like a model keeps that model's own targets.
+    """
+
+    targets: Annotated[
+        _Names | None,
+        Meta(
+            examples=[["gemini-2.5-flash", "gemini-2.5-flash-lite@free"]],
+            description="In order: `model` (on every project) or `model@project`.",
+        ),
+    ] = None
+    target: Annotated[list[RouteTargetBody], Meta(max_length=200)] | None = None
+    balance: Literal["ordered", "weighted"] | None = None
+    fallback: Annotated[bool | None, Meta(description="false: never another model than the first.")] = None
+    patience: Annotated[_Seconds | None, Meta(description="Seconds that a call may look and wait.")] = None
+    first_byte_timeout: Annotated[_Seconds | None, Meta(description="Seconds to the first byte.")] = None
+    stall_timeout: Annotated[_Seconds | None, Meta(description="Longest silence in an answer.")] = None
+    total_timeout: Annotated[_Seconds | None, Meta(description="Longest time for one try.")] = None
+    hedge: Annotated[bool | None, Meta(description="Whether a late first byte brings a second try.")] = None
+    hold_back: Annotated[_Count | None, Meta(description="Characters of a stream to hold back.")] = None
+    signatures: Literal["replace", "refuse"] | None = None
+    when: RouteWhen | None = None
+    limits: RouteLimits | None = None
+
+
+class NewRoute(RouteBody, forbid_unknown_fields=True, kw_only=True):
+    """A route to be made."""
+
+    name: Name
+
+
+class TargetAnswer(msgspec.Struct, kw_only=True):
+    """A target of a route. `projects` is empty for every project."""
+
+    model: str
+    projects: list[str]
+    weight: int
+    when: Conditions
+
+
+class RouteAnswer(msgspec.Struct, kw_only=True):
+    """A route as it is meant. Times (seconds) of null and an empty `signatures` follow the settings.
+
+    `source`: a route of the file is changed there. `in_force` is false for a stored one that cannot be meant now;
+    `wrong` says why, and the gateway does without it. `created_at` and `changed_at` are UTC µs, 0 for the file's.
+    `models` says whether a model of Google's has the same name, so that the route takes the place of its own way.
+    """
+
+    name: str
+    source: Source
+    in_force: bool
+    wrong: str
+    targets: list[TargetAnswer]
+    balance: str
+    fallback: bool
+    when: Conditions
+    patience: float | None
+    first_byte_timeout: float | None
+    stall_timeout: float | None
+    total_timeout: float | None
+    hedge: bool | None
+    hold_back: int
+    signatures: str
+    limits: RouteLimits | None
+    created_at: int
+    changed_at: int
+    model: bool
+
+
+class RouteList(msgspec.Struct, kw_only=True):
+    """Routes in the order in which they count; of those that share a name the first whose `when` fits serves a call.
+
+    `built_in` are the models that have a way of their own without any route.
+    """
+
+    items: list[RouteAnswer]
+    next: str | None
+    built_in: list[str]
+
+
+class NamedRoutes(msgspec.Struct, kw_only=True):
+    """What stands behind one name: several routes where they differ in `when`, none for a model's own way."""
+
+    name: str
+    routes: list[RouteAnswer]
+    model: bool
+    keys: list[str]
+    budgets: list[str]
+
+
+class RouteDeleted(msgspec.Struct, kw_only=True):
+    """A route that is no more, and who still names it: virtual keys that may use only some, and budgets."""
+
+    name: str
+    keys: list[str]
+    budgets: list[str]
+    sentence: str
+
+
+class RouteQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """Which routes."""
+
+    source: Source | None = None
+    limit: named.Limit = 50
+    cursor: named.Cursor = ""
+
+
+class OutlookQuery(msgspec.Struct, forbid_unknown_fields=True):
+    """The call that would come now."""
+
+    method: Annotated[
+        Literal["generate", "embed", "count"] | None,
+        Meta(description="What it asks for; by default what its model is made for."),
+    ] = None
+    tokens: Annotated[int, Meta(ge=0, le=10**9, description="Input tokens.")] = 0
+    tools: Annotated[bool, Meta(description="It carries tools.")] = False
+    media: Annotated[list[Media], Meta(description="It carries these.")] = []
+    fallback: Annotated[bool, Meta(description="As x-gemgate-fallback says it.")] = True
+    project: Annotated[str, Meta(max_length=64, description="As x-gemgate-project names it.")] = ""
+
+
+_TAKEN: Final = "PUT /routes/{name} replaces the one there is."
+
+
+@namespace.route("")
+class Routes(Resource):
+    """All routes."""
+
+    @operation(namespace, role=VIEWER, query=RouteQuery, answer=RouteList)
+    def get(self, query: RouteQuery) -> RouteList:
+        """List the routes of the file and the stored ones, and the models with a way of their own."""
+        with standing.looking() as (outlook, conn):
+            found = [one for one in _every(outlook, conn) if query.source in (None, one.source)]
+        places = {id(one): f"{at}/{one.name}" for at, one in enumerate(found)}
+        items, more = named.page(
+            found, lambda one: places[id(one)], query.limit, query.cursor, ("routes", query.source)
+        )
+        return RouteList(
+            items=items, next=more, built_in=[card.id for card in outlook.snapshot.catalog.cards]
+        )
+
+    @operation(namespace, role=ADMIN, body=NewRoute, answer=RouteAnswer, status=201, errors=(400, 409))
+    def post(self, body: NewRoute) -> RouteAnswer:
+        """Make a route.
+
+        It is held against the configured projects, the known models and the other routes, as those of the file are.
+        """
+        return _put(body.name, body, new=True)
+
+
+@namespace.route("/<string:name>")
+class OneRoute(Resource):
+    """The routes of one name."""
+
+    @operation(namespace, role=VIEWER, answer=NamedRoutes, errors=(404,))
+    def get(self, name: str) -> NamedRoutes:
+        """Show what stands behind a name: routes, or a model's own way, and which keys and budgets name it."""
+        with standing.looking() as (outlook, conn):
+            every = _every(outlook, conn)
+            found = [one for one in every if one.name == name]
+            model = outlook.snapshot.catalog.card(name) is not None
+            if not found and not model:
+                raise named.missing("route", name, [one.name for one in every])
+            of_keys, of_budgets = _used_by(conn, name)
+        return NamedRoutes(name=name, routes=found, model=model, keys=of_keys, budgets=of_budgets)
+
+    @operation(namespace, role=ADMIN, body=RouteBody, answer=RouteAnswer, errors=(400, 409))
+    def put(self, name: str, body: RouteBody) -> RouteAnswer:
+        """Make a stored route, or replace it whole."""
+        return _put(name, body, new=False)
+
+    @operation(namespace, role=ADMIN, answer=RouteDeleted, errors=(404, 409))
+    def delete(self, name: str) -> RouteDeleted:
+        """Delete a stored route. Says which keys and budgets still name it; calls on record keep its name."""
+        _not_of_file(name)
+        with context.changing() as change:
+            before = stored_routes.find(change.conn, name)
+            if before is None:
+                known = [one.name for one in stored_routes.every(change.conn)]
+                raise named.missing("route", name, known)
+            of_keys, of_budgets = _used_by(change.conn, name)
+            stored_routes.remove(change.conn, name)
+            change.audit("delete", "route", name, before.body, None)
+        sentence = "Nobody names it."
+        if of_keys or of_budgets:
+            users = [f"key {one}" for one in of_keys] + [f"budget {one}" for one in of_budgets]
+            sentence = f"It is still named by {', '.join(users)}, which it no longer serves."
+        return RouteDeleted(name=name, keys=of_keys, budgets=of_budgets, sentence=sentence)
+
+
+@namespace.route("/<path:name>/outlook")
+class RouteOutlook(Resource):
+    """What would happen now."""
+
+    @operation(namespace, role=VIEWER, query=OutlookQuery, answer=CallOutlook, errors=(400,))
+    def get(self, name: str, query: OutlookQuery) -> CallOutlook:
+        """Tell what would happen now to a call for a route or model, as `gemgate route` does. Nothing is sent.
+
+        The targets stand in the order in which they would be tried, each with the reason for its place, what bars it
+        and for how long, and the windows that its calls count in.
+        """
+        with standing.looking() as (outlook, _):
+            wants = plain_call(
+                outlook,
+                name,
+                query.method or "",
+                tokens=query.tokens,
+                tools=query.tools,
+                media=tuple(dict.fromkeys(query.media)),
+                forbids=not query.fallback,
+                project=query.project,
+            )
+            return Prospect(outlook, wants, standing.moment).told()
+
+
+def _put(name: str, body: RouteBody, *, new: bool) -> RouteAnswer:
+    """Write a route. Raises Problem 400 with the fields at fault, 409 FROM_FILE, EXISTS."""
+    _not_of_file(name)
+    configured, given = standing.configuration(), _written(body)
+    around = Around(configured.projects, configured.settings.routing, configured.catalog)
+    with context.changing() as change:
+        before = stored_routes.find(change.conn, name)
+        if new and before is not None:
+            raise Problem(409, "EXISTS", f"There is a route {name} already.", _TAKEN)
+        beside = [(one.name, one.body) for one in stored_routes.every(change.conn) if one.name != name]
+        others, _ = join_routes(configured.settings.routes, beside, around)
+        route, wrong = read_stored_route(name, given, others, around)
+        if route is None:
+            raise named.wrong(wrong)
+        now = context.now()
+        if before is None:
+            kept = stored_routes.create(change.conn, name, given, now)
+        else:
+            kept = stored_routes.replace(change.conn, name, given, now)
+        change.audit(
+            "create" if before is None else "change",
+            "route",
+            name,
+            None if before is None else before.body,
+            given,
+        )
+    return _answer(route, configured.catalog, kept)
+
+
+def _written(body: RouteBody) -> dict[str, Any]:
+    """The table that the body stands for: what was said alone."""
+    found = _said(msgspec.to_builtins(body))
+    assert isinstance(found, dict)
+    found.pop("name", None)
+    return found
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _said(one) for name, one in value.items() if one is not None}
+    return [_said(one) for one in value] if isinstance(value, list) else value
+
+
+def _not_of_file(name: str) -> None:
+    """Raise Problem 409 FROM_FILE for a route of the file."""
+    settings = context.settings()
+    if any(route.name == name for route in settings.routes):
+        raise standing.from_file(f"The route {name}", settings)
+
+
+def _every(outlook: Outlook, conn: Connection) -> list[RouteAnswer]:
+    """The file's routes and the stored ones, also those that cannot be meant."""
+    own = outlook.configured.settings.routes
+    in_force = {route.name: route for route in outlook.snapshot.settings.routes}
+    names = {route.name for route in own}
+    catalog = outlook.snapshot.catalog
+    found = [_answer(route, catalog, None) for route in own]
+    for kept in stored_routes.every(conn):
+        wrong = outlook.snapshot.left_out.get(f"route {kept.name}", "")
+        fits = not wrong and kept.name not in names and kept.name in in_force
+        route = in_force[kept.name] if fits else Route(kept.name)
+        found.append(_answer(route, catalog, kept, wrong))
+    return found
+
+
+def _answer(route: Route, catalog: Catalog, kept: StoredRoute | None, wrong: str = "") -> RouteAnswer:
+    limits = route.limits
+    return RouteAnswer(
+        name=route.name,
+        source="file" if kept is None else "stored",
+        in_force=not wrong,
+        wrong=wrong,
+        targets=[
+            TargetAnswer(model=one.model, projects=list(one.projects), weight=one.weight, when=one.when)
+            for one in route.targets
+        ],
+        balance=route.balance,
+        fallback=route.fallback,
+        when=route.when,
+        patience=route.patience,
+        first_byte_timeout=route.first_byte_timeout,
+        stall_timeout=route.stall_timeout,
+        total_timeout=route.total_timeout,
+        hedge=route.hedge,
+        hold_back=route.hold_back,
+        signatures=route.signatures,
+        limits=None if limits is None else RouteLimits(rpm=limits.rpm, tpm=limits.tpm),
+        created_at=0 if kept is None else kept.created_at,
+        changed_at=0 if kept is None else kept.changed_at,
+        model=catalog.card(route.name) is not None,
+    )
+
+
+def _used_by(conn: Connection, name: str) -> tuple[list[str], list[str]]:
+    """The virtual keys that may use only some models and this route among them, and the budgets of the route."""
+    of_keys = [one.name for one in keys.every(conn)[0] if not one.disabled_at and _names(one.routes, name)]
+    of_budgets = [
+        one.name
+        for one in budgets.every(conn)
+        if (one.scope, one.of) == ("route", name) and not one.disabled_at
+    ]
+    return of_keys, of_budgets
+
+
+def _names(patterns: Iterable[str], name: str) -> bool:
+    """Whether one of these patterns means this route, and not everything."""
+    return any(one != "*" and fnmatchcase(name, one) for one in patterns)
