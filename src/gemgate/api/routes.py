@@ -56,7 +56,7 @@ class RouteTargetBody(msgspec.Struct, forbid_unknown_fields=True):
     """A target with more to it than a name."""
 
     model: Model
-    project: Annotated[str | None, Meta(max_length=64, description="The one project to use.")] = None
+    project: Annotated[str, Meta(max_length=64, description="The one project to use.")] | None = None
     projects: Annotated[_Names | None, Meta(description="Several projects, in order.")] = None
     weight: Annotated[
         Annotated[int, Meta(ge=1, le=1_000_000)] | None,
