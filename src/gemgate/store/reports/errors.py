@@ -20,7 +20,7 @@ from gemgate.core.remedies import remedy
 from gemgate.insight.spans import iso
 from gemgate.store.reports.asked import AnswerSpan, Ask
 from gemgate.store.reports.failed import Failure, failures
-from gemgate.store.reports.gathered import Gathered, Numbers, Part, Wants, gather
+from gemgate.store.reports.gathered import MOST_TOP, Gathered, Numbers, Part, Wants, gather
 
 _ERRORS: Final = ("refused", "failed", "cut", "interrupted")
 _COUNTS: Final = ("calls", "ok", *_ERRORS, "cancelled", "tries", "tries_failed")
@@ -131,7 +131,7 @@ def _kinds(conn: sqlite3.Connection, ask: Ask) -> tuple[ErrorKind, ...]:
     """The reasons of the calls asked for, the most frequent first."""
     if len(set(ask.filters) | {"reason"}) > 2:
         return ()
-    by_reason = msgspec.structs.replace(ask, group=("reason",), step="none", compare=False, top=1_000)
+    by_reason = msgspec.structs.replace(ask, group=("reason",), step="none", compare=False, top=MOST_TOP)
     found = gather(conn, by_reason, Wants(facts=("calls",), main="calls"))
     return tuple(
         ErrorKind(
