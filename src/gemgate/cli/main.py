@@ -30,6 +30,7 @@ COMMANDS: dict[str, str] = {
     "events": "Show what budgets and keys have brought about.",
     "verify": "Prove that the record is whole and its sums are true.",
     "prices": "Show the price book in force.",
+    "advice": "Show what could cost less, and what will end.",
     "seed": "Fill the store with a realistic record, for trials.",
     "doctor": "Check configuration, keys, disk, database and clock.",
 }

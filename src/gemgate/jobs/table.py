@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from gemgate.jobs import advice
 from gemgate.jobs.context import Context
 
 
@@ -17,4 +18,6 @@ class Job(NamedTuple):
     sentence: str
 
 
-JOBS: Final[tuple[Job, ...]] = ()
+JOBS: Final[tuple[Job, ...]] = (
+    Job("advice", advice.run, advice.PERIOD, "Looks over the record for what could cost less."),
+)

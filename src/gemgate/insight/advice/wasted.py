@@ -25,7 +25,7 @@ class Wasted(Kind):
 
     def add(self, call: Call, world: World) -> None:
         """Count its tries."""
-        if call.model:
+        if call.ok and call.model:
             place = call.model, call.project
             self._tries[place] = self._tries.get(place, 0) + 1
         for one in call.failed:

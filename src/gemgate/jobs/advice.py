@@ -1,0 +1,88 @@
+"""Looks over the record once an hour for what could cost less, and keeps what it finds."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable
+from typing import Final
+
+from gemgate.config import Settings
+from gemgate.config.book import load_book
+from gemgate.core import dated
+from gemgate.core.catalog import Catalog
+from gemgate.core.pricing import PriceBook
+from gemgate.insight.advice.findings import World
+from gemgate.insight.advice.study import Study
+from gemgate.jobs.context import Context
+from gemgate.store import evidence, stored_prices
+from gemgate.store.connection import Connection, reader, sliced, visitor
+from gemgate.store.evidence import Run
+
+PERIOD: Final = 3_600.0
+"""Seconds between two runs."""
+DAYS: Final = 30
+"""How far back a run looks, in days, unless the record or the sample ends before."""
+_DAY: Final = 86_400_000_000
+_LOOKS: Final = 1_000  # calls between looks at whether to go on
+Said = Callable[[int], None]
+
+
+class Stopped(Exception):
+    """The process is to end; what was found so far is dropped."""
+
+
+def run(context: Context) -> str:
+    """One run of the job, unless the last one was within the hour (the console was started anew)."""
+    now = time.time_ns() // 1000
+
+    def said(_: int) -> None:
+        """Stop between two chunks when the process is to end."""
+        if context.stopping.is_set():
+            raise Stopped
+
+    with contextlib.closing(reader(context.database)) as conn:
+        before = evidence.last(conn)
+        if before is not None and 0 <= now - before.as_of < PERIOD * 1_000_000 * 0.9:
+            return ""
+        try:
+            found = study(conn, context.settings, now, said)
+        except Stopped:
+            return ""
+    with contextlib.closing(visitor(context.database)) as conn:
+        keep(conn, found)
+    return f"{len(found.findings)} findings in {found.calls:,} calls."
+
+
+def study(conn: sqlite3.Connection, settings: Settings, now: int, said: Said | None = None) -> Run:
+    """Look over the newest calls of the last 30 days at ``now`` (UTC µs). ``conn`` is a reader.
+
+    ``said`` is told now and then how many more calls were looked at; what it raises ends the run. Raises BadBook,
+    OSError for a price book that cannot be read.
+    """
+    since = evidence.begun(conn, now - DAYS * _DAY, now)
+    world = World(_book(conn, settings), Catalog.load(), evidence.budgeted(conn), (since, now, now))
+    made = Study(world)
+    for call in evidence.sample(conn, since, now):
+        made.add(call)
+        if said is not None and made.calls % _LOOKS == 0:
+            said(_LOOKS)
+    return Run(as_of=now, since=since, until=now, calls=made.calls, findings=made.findings())
+
+
+def keep(conn: Connection, found: Run) -> None:
+    """Put a run in the place of the last one, in a short transaction. ``conn`` is a visitor."""
+
+    def step(inside: Connection) -> bool:
+        """Write it."""
+        evidence.keep(inside, found)
+        return False
+
+    sliced(conn, step)
+
+
+def _book(conn: sqlite3.Connection, settings: Settings) -> PriceBook:
+    """The prices in force: the package's, the user's file, and rows that were stored; bad ones are left out."""
+    book, _ = dated.joined(load_book(settings.prices.file), stored_prices.every(conn))
+    return book
