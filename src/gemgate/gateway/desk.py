@@ -12,6 +12,7 @@ from gemgate.gateway.affinity import Affinity
 from gemgate.gateway.board import Board
 from gemgate.gateway.brakes import Brakes
 from gemgate.gateway.clock import Clock
+from gemgate.gateway.payloads import Payloads
 from gemgate.gateway.signatures import Signatures
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.waiting import Waiting
@@ -46,6 +47,7 @@ class Desk:
     keys: Keys | None = None
     revision: int = -1
     watch: Watch = field(default_factory=Watch)
+    payloads: Payloads = field(default_factory=Payloads)
     tidied: asyncio.Event = field(default_factory=asyncio.Event)
     good: dict[str, int] = field(default_factory=dict)
     under_way: int = 0

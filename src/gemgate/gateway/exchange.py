@@ -114,6 +114,17 @@ class Exchange:
             if body:
                 yield body
 
+    def show(self, message: Callable[[Message], None]) -> None:
+        """Show every message of the answer to ``message``, right before it is sent."""
+        send = self._send
+
+        async def both(sent: Message) -> None:
+            """First shown, then sent."""
+            message(sent)
+            await send(sent)
+
+        self._send = both
+
     async def start(self, status: int, headers: Headers) -> None:
         """Send the head."""
         self.started = True

@@ -211,6 +211,7 @@ class InForce:
         with contextlib.closing(reader(self._desk.snapshot.settings.database)) as conn, reading(conn):
             number = revisions.number(conn, revisions.ACCESS)
             kept = None if number == known else self._kept(conn, number, known is None, now)
+            self._desk.payloads.look(conn)
             if revisions.number(conn, revisions.ROUTING) == routing:
                 return kept, None
             return kept, stored.read(conn)

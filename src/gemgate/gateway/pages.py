@@ -77,6 +77,7 @@ async def _health(exchange: Exchange, desk: Desk) -> None:
             "version": __version__,
             "calls_under_way": desk.under_way,
             "store": health._asdict(),
+            "payloads": desk.payloads.shown(),
             "paused": sorted(desk.snapshot.paused),
             # What was stored of routes, limits and prices and cannot be meant; the log says why.
             "left_out": sorted(desk.snapshot.left_out),

@@ -197,6 +197,7 @@ async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
         await asyncio.wait(tidying, timeout=PATIENCE)
         await in_force.flush()
         await state.keep_now(desk)
+        await asyncio.to_thread(desk.payloads.close)
         await desk.upstream.close()
         await desk.db.close()
 

@@ -84,6 +84,8 @@ class Surface:
             vigil.disarm()
             if ticket.entry is not None:
                 desk.brakes.leave(ticket)  # nothing, for a call that was recorded
+            if ticket.capture is not None:
+                desk.payloads.hand_over(ticket)
             ticket.body.close()
             desk.under_way -= 1
 
@@ -96,6 +98,8 @@ class Surface:
         ticket.client = program(exchange.fields.get(b"user-agent", b""))
         ticket.snapshot.guard.check(exchange.fields)
         await access.enter(ticket, desk)
+        if desk.payloads.rules:
+            desk.payloads.begin(ticket)
         if isinstance(door, OpenAIDoor):
             await self._translate(ticket, door)
         else:
@@ -135,7 +139,10 @@ class Surface:
         came = await read_whole(exchange, limits.max_body, limits.spool_above)
         try:
             access.still(ticket, desk)
-            read = door.read(fields(exchange.query), bytes(came.view), settings.openai.parameters)
+            whole = bytes(came.view)
+            if ticket.capture is not None:
+                ticket.capture.asked(whole)
+            read = door.read(fields(exchange.query), whole, settings.openai.parameters)
         finally:
             came.close()
         ticket.vigil.arm()

@@ -20,6 +20,7 @@ from gemgate.dialects.gemini.methods import Match
 from gemgate.dialects.gemini.request import Asked
 from gemgate.dialects.gemini.tenancy import ANYBODY, Tenant
 from gemgate.gateway.body import EMPTY, Body
+from gemgate.gateway.capture import Capture
 from gemgate.gateway.doors import GOOGLE, Door
 from gemgate.gateway.entry import Entry
 from gemgate.gateway.exchange import Exchange
@@ -119,13 +120,14 @@ class Ticket:
     ``entry`` what it was let in with and holds of budgets and limits, ``marks`` headers that its answer gets.
     ``kept``, ``charged`` and ``events`` go on record with its row; ``learned``: quota, health and owners have heard
     what it has shown. ``share`` is the part of it that goes out now, with ``body``,
-    where it goes out in parts.
+    where it goes out in parts. ``capture`` is what is taken of its bodies, where a rule may ask for them.
     """
 
     __slots__ = (
         "asked",
         "body",
         "call_id",
+        "capture",
         "charged",
         "client",
         "denied",
@@ -185,6 +187,7 @@ class Ticket:
         self.kept: tuple[Kept, ...] = ()
         self.charged: tuple[Charged, ...] = ()
         self.learned = False
+        self.capture: Capture | None = None
         self.events: tuple[Event, ...] = ()
         self.body: Body = EMPTY
         self.share: Share | None = None

@@ -67,6 +67,8 @@ def wire(target: Target, ticket: Ticket, desk: Desk) -> tuple[Wire, str]:
 async def _passed_on(ticket: Ticket) -> AsyncIterator[bytes]:
     """A body that streams through; once it is through, the client's hang-up is watched for."""
     async for chunk in ticket.exchange.chunks():
+        if ticket.capture is not None:
+            ticket.capture.asked(chunk)
         yield chunk
     ticket.vigil.arm()
 
