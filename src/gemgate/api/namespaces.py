@@ -6,7 +6,7 @@ from typing import Final
 
 from flask_restx import Namespace
 
-from gemgate.api import advice, health, live, models, projects, quotas, routes, system
+from gemgate.api import advice, budgets, health, keys, live, models, prices, projects, quotas, routes, system
 
 NAMESPACES: Final[tuple[Namespace, ...]] = (
     health.namespace,
@@ -15,6 +15,9 @@ NAMESPACES: Final[tuple[Namespace, ...]] = (
     routes.namespace,
     projects.namespace,
     quotas.namespace,
+    keys.namespace,
+    budgets.namespace,
+    prices.namespace,
     advice.namespace,
     system.namespace,
 )

@@ -55,18 +55,18 @@ def add(book: PriceBook, row: Mapping[str, object]) -> Added:
     if tier not in TIERS:
         raise BadBook(f"a price is of one of the tiers {', '.join(TIERS)}")
     new = _read(model, wanted)
-    since, until = _days(new)
+    since, until = days(new)
     old = [price for price in book.rows() if (price.model, price.tier) == (model, tier)]
     replaces: list[Replaced] = []
     rows: list[dict[str, Any]] = []
     for price in old:
-        had = _days(price)
+        had = days(price)
         if price.id == new.id:
             raise BadBook(f"the price book has a row {price.id} already")
         stays = tuple(_outside(had, (since, until)))
         if stays != (had,):
             replaces.append(Replaced(price.id, had, stays))
-        rows += [_written(price, days, place) for place, days in enumerate(stays)]
+        rows += [_written(price, part, place) for place, part in enumerate(stays)]
     longer = book.overlay(_file(model, [*rows, _written(new, (since, until), 0)]))
     stands = next(price for price in longer.rows() if price.id == new.id)
     return Added(longer, stands, tuple(replaces))
@@ -105,8 +105,8 @@ def _file(model: str, rows: Iterable[Mapping[str, object]]) -> bytes:
     return msgspec.json.encode({"models": [{"id": model, "rows": list(rows)}]})
 
 
-def _days(price: Price) -> Days:
-    """The days of a row."""
+def days(price: Price) -> Days:
+    """The days that a row holds for."""
     since, until = (None if at is None else pacific.day_of(at) for at in (price.since, price.until))
     return since, until
 
@@ -126,9 +126,9 @@ def _outside(had: Days, taken: Days) -> Iterable[Days]:
         yield last, until
 
 
-def _written(price: Price, days: Days, place: int) -> dict[str, Any]:
+def _written(price: Price, held: Days, place: int) -> dict[str, Any]:
     """A row as the file has it. The second of two parts gets an id of its own."""
-    since, until = days
+    since, until = held
     rates = {name: getattr(price.rates, name) for name in _RATES}
     return {
         "id": f"{price.id}/{since}" if place else price.id,
