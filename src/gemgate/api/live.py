@@ -25,6 +25,7 @@ from msgspec import Meta
 from gemgate.api import context, named, problems, streams
 from gemgate.api.calls import namespace
 from gemgate.api.operation import operation
+from gemgate.api.problems import Problem
 from gemgate.api.roles import Role
 from gemgate.api.wanted import Filters, item, wanted
 from gemgate.store.connection import reader, reading
@@ -108,8 +109,11 @@ def _events(path: Path, which: Wanted, after: int, asked: str) -> Iterator[bytes
     try:
         with contextlib.closing(reader(path)) as conn:
             yield from follow(conn, which, after)
-    except sqlite3.Error as error:
-        body = problems.body_of(problems.of_store(error), asked)
+    except sqlite3.Error:
+        gone = Problem(
+            503, "STORE_DOWN", "The record cannot be read now.", "`gemgate doctor` looks at it closer."
+        )
+        body = problems.body_of(gone, asked)
         yield b"event: problem\ndata: %b\n\n" % body.strip()
 
 
