@@ -6,11 +6,29 @@ from typing import Final
 
 from flask_restx import Namespace
 
-from gemgate.api import advice, budgets, health, keys, live, models, prices, projects, quotas, routes, system
+from gemgate.api import (
+    advice,
+    audit,
+    budgets,
+    events,
+    health,
+    keys,
+    live,
+    models,
+    performance,
+    prices,
+    projects,
+    quotas,
+    routes,
+    system,
+    usage,
+)
 
 NAMESPACES: Final[tuple[Namespace, ...]] = (
     health.namespace,
     live.namespace,  # calls: the list, one call, the feed
+    usage.namespace,
+    performance.namespace,
     models.namespace,
     routes.namespace,
     projects.namespace,
@@ -19,5 +37,7 @@ NAMESPACES: Final[tuple[Namespace, ...]] = (
     budgets.namespace,
     prices.namespace,
     advice.namespace,
+    events.namespace,
+    audit.namespace,
     system.namespace,
 )

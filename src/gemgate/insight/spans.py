@@ -129,6 +129,24 @@ def before(span: Span) -> Span:
     return Span(2 * span.start - span.until, span.start, span.zone, span.step)
 
 
+def week_hours(span: Span) -> tuple[list[int], list[int]]:
+    """The span cut at every hour of the zone's clocks: the bounds, and for each piece its hour of the week.
+
+    Hour 0 begins with Monday; an hour that clocks leap over or repeat is as they make it.
+    """
+    zone = _zone(span.zone)
+    bounds: list[int] = [span.start]
+    hours: list[int] = []
+    at = span.start
+    while at < span.until:
+        here = (_EPOCH + datetime.timedelta(microseconds=at)).astimezone(zone)
+        past = (here.minute * 60 + here.second) * SECOND + here.microsecond
+        at = min(at - past + _UNITS["h"], span.until)
+        bounds.append(at)
+        hours.append(here.weekday() * 24 + here.hour)
+    return bounds, hours
+
+
 def iso(at: int, zone: str) -> str:
     """A moment in ISO 8601 with the zone's offset then. Raises BadAsk for an unknown zone."""
     return (_EPOCH + datetime.timedelta(microseconds=at)).astimezone(_zone(zone)).isoformat()

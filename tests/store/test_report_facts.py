@@ -1,0 +1,300 @@
+"""Every number over every span is the one that counting the rows gives, however far the sums have come."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import sqlite3
+from pathlib import Path
+
+import pytest
+import reported
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from reported import DAY, END, SECOND
+
+from gemgate.insight import plan, spans
+from gemgate.insight.cubes import DIMENSIONS, SETS
+from gemgate.insight.facts import FACTS
+from gemgate.insight.sketch import METRICS
+from gemgate.store import connection
+from gemgate.store.database import FILE
+from gemgate.store.reports import facts
+from gemgate.store.reports.facts import Query
+
+COUNT = 420
+NOW = END + 20 * SECOND
+VALUES = {
+    "model": ("gemini-sample", "gemini-other", "", "never seen"),
+    "route": ("", "cheap"),
+    "key": ("alpha", "", "beta"),
+    "project": ("one", "two"),
+    "method": ("models.generateContent",),
+    "status": ("200", "429", "599"),
+    "client": ("python", ""),
+    "reason": ("", "quota_minute", "overloaded"),
+    "tag": ("red", ""),
+}
+FOLDED: dict[str, dict[str, int]] = {
+    "nothing": {},
+    "half": dict.fromkeys(SETS, COUNT // 2),
+    "everything": dict.fromkeys(SETS, COUNT),
+    "thin": {"thin": COUNT - 7},
+    "wide": {name: COUNT - 31 for name in SETS if name != "thin"},
+    "each elsewhere": {name: 40 + place * 37 for place, name in enumerate(SETS)},
+}
+Told = tuple[list[reported.Row], list[tuple[int, dict[str, tuple[str, ...]], dict[str, int]]]]
+
+
+@pytest.fixture(scope="module")
+def stage(
+    blank: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, sqlite3.Connection], Told]:
+    """One record with its sums folded to several marks, and what it tells when counted by hand."""
+    folder = tmp_path_factory.mktemp("reported")
+    chance = random.Random(5)
+    conns: dict[str, sqlite3.Connection] = {}
+    path = folder / FILE
+    path.write_bytes(blank.read_bytes())
+    conn = connection.writer(path)
+    conn.execute("BEGIN IMMEDIATE")
+    numbers = reported.keys(conn)
+    made = reported.records(chance, COUNT, numbers)
+    reported.fill(conn, made)
+    conn.keep()
+    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    conn.close()
+    for name, marks in FOLDED.items():
+        copy = folder / f"{name}.db"
+        copy.write_bytes(path.read_bytes())
+        one = sqlite3.connect(copy, isolation_level=None)
+        one.execute("BEGIN")
+        reported.fold_up(one, marks, NOW)
+        one.execute("COMMIT")
+        conns[name] = one
+    rows = reported.told(made, numbers)
+    measures = []
+    for record in made:
+        first = next(iter(reported.told([record], numbers)))
+        measures.append((record.received_at, first[1], reported.measured(record)))
+    return conns, (rows, measures)
+
+
+@st.composite
+def queries(draw: st.DrawFn) -> Query:
+    """Spans that end anywhere, off and on bounds, in any zone and step, with any groups and filters."""
+    zone = draw(
+        st.sampled_from(("UTC", "Asia/Kathmandu", "America/New_York", "Pacific/Apia", "Europe/Berlin"))
+    )
+    moments = st.one_of(
+        st.integers(END - 13 * DAY, END + DAY),
+        st.integers(END - 3 * 3_600 * SECOND, END + 600 * SECOND),
+        st.integers(0, 13 * 96).map(lambda quarters: END - END % DAY - quarters * 900 * SECOND),
+        st.just(NOW),
+    )
+    start, until = sorted((draw(moments), draw(moments)))
+    until += start == until
+    step = draw(st.sampled_from(spans.STEPS))
+    span = spans.Span(start, until, zone, step)
+    try:
+        bounds = tuple(spans.buckets(span))
+    except spans.BadAsk:
+        bounds = (start, until)
+    group = tuple(draw(st.lists(st.sampled_from(DIMENSIONS), unique=True, max_size=2)))
+    named = draw(st.lists(st.sampled_from(DIMENSIONS), unique=True, max_size=2))
+    filters = {
+        name: tuple(draw(st.lists(st.sampled_from(VALUES[name]), unique=True, min_size=1, max_size=2)))
+        for name in named
+    }
+    return Query(
+        start=start,
+        until=until,
+        now=NOW,
+        bounds=bounds,
+        dimensions=group,
+        filters=filters,
+        facts=FACTS,
+        sketches=True,
+        charges=True,
+    )
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=queries(), folded=st.sampled_from(sorted(FOLDED)))
+def test_what_is_found_is_what_the_rows_say(
+    stage: tuple[dict[str, sqlite3.Connection], Told], query: Query, folded: str
+) -> None:
+    conns, (rows, measures) = stage
+    found = facts.collect(conns[folded], query)
+    should = reported.counted(rows, query.dimensions, query.filters, query.bounds)
+    assert found.facts == should
+    values: dict[tuple[int, tuple[str, ...]], list[dict[str, int]]] = {}
+    for at, names, measured in measures:
+        if measured:
+            for key in reported.keyed(at, names, query.dimensions, query.filters, query.bounds):
+                values.setdefault(key, []).append(measured)
+    assert found.sketches == {key: reported.sketched(some) for key, some in values.items()}
+    for key, some in values.items():
+        for metric in METRICS:
+            exact = sorted(value[metric] for value in some if metric in value)
+            near = found.sketches[key][metric].quantile(0.5)
+            if exact:
+                middle = exact[-(-len(exact) // 2) - 1]
+                assert near is not None
+                assert abs(near - middle) <= middle / 128
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=queries(), folded=st.sampled_from(sorted(FOLDED)))
+def test_charges_make_the_other_money(
+    stage: tuple[dict[str, sqlite3.Connection], Told], query: Query, folded: str
+) -> None:
+    conns, _ = stage
+    found = facts.collect(conns[folded], query)
+    place = FACTS.index("other_nano")
+    money = {key: sum(one.nano for one in kinds.values()) for key, kinds in found.charges.items()}
+    assert {key: nano for key, nano in money.items() if nano} == {
+        key: numbers[place] for key, numbers in found.facts.items() if numbers[place]
+    }
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=queries(), folded=st.sampled_from(sorted(FOLDED)), which=st.integers(0, 5))
+def test_some_groups_and_facts_alone_are_those_of_all(
+    stage: tuple[dict[str, sqlite3.Connection], Told], query: Query, folded: str, which: int
+) -> None:
+    conns, _ = stage
+    whole = facts.collect(conns[folded], query)
+    names = sorted({name for _, name in whole.facts})[which : which + 2]
+    if not names:
+        return
+    wanted = FACTS[which : 3 * which + 2]
+    changed = Query(
+        **{
+            name: getattr(query, name)
+            for name in ("start", "until", "now", "bounds", "dimensions", "filters")
+        },
+        facts=wanted,
+        sketches=True,
+        only=tuple(names),
+    )
+    some = facts.collect(conns[folded], changed)
+    unasked = [place for place, name in enumerate(FACTS) if name not in wanted]
+    should = {}
+    for key, numbers in whole.facts.items():
+        left = [0 if place in unasked else number for place, number in enumerate(numbers)]
+        if key[1] in names and any(left):
+            should[key] = left
+    assert some.facts == should
+    assert some.sketches == {key: one for key, one in whole.sketches.items() if key[1] in names}
+
+
+def test_a_bucket_never_reads_more_rows_than_its_edges_need(
+    stage: tuple[dict[str, sqlite3.Connection], Told],
+) -> None:
+    conns, _ = stage
+    whole = Query(start=END - 10 * DAY, until=NOW, now=NOW, facts=("calls",), dimensions=("model",))
+    assert facts.collect(conns["everything"], whole).rows < 5
+    # A day's quarter of an hour at most, on either side.
+    counts = [
+        facts.collect(
+            conns["everything"], Query(start=END - day * DAY, until=NOW, now=NOW, facts=("calls",))
+        ).rows
+        for day in range(1, 9)
+    ]
+    assert max(counts) < 10
+
+
+def test_filters_and_groups_over_tags_by_hand(stage: tuple[dict[str, sqlite3.Connection], Told]) -> None:
+    conns, (rows, _) = stage
+    query = Query(start=END - 20 * DAY, until=NOW, now=NOW, facts=("calls",), dimensions=("tag",))
+    found = facts.collect(conns["everything"], query)
+    calls = {names: numbers[0] for (_, names), numbers in found.facts.items()}
+    by_hand = {
+        (tag,): sum(facts.get("calls", 0) for _, names, facts in rows if tag in names["tag"])
+        for tag in ("", "red", "green", "blue")
+    }
+    assert calls == by_hand
+    assert sum(calls.values()) > COUNT
+
+
+def test_too_many_rows_are_refused_before_they_are_read() -> None:
+    asked: list[tuple[int, int]] = []
+
+    def count(start: int, until: int) -> int:
+        asked.append((start, until))
+        return plan.MOST_ROWS + 1
+
+    with pytest.raises(plan.TooMuch, match="shorter span"):
+        plan.plan((0, 10), (), count)
+    assert asked == [(0, 10)]
+
+
+def test_rows_behind_the_sums_are_refused_with_where_to_look(tmp_path: Path, blank: Path) -> None:
+    path = tmp_path / FILE
+    path.write_bytes(blank.read_bytes())
+    conn = sqlite3.connect(path, isolation_level=None)
+    conn.execute("INSERT INTO boots(id, boot, node, pid, version, started) VALUES(1, x'00', '', 0, '', 0)")
+    conn.execute("INSERT INTO outcomes(id, name) VALUES(1, 'ok')")
+    columns = [row[1] for row in conn.execute("PRAGMA table_info(calls)") if row[3] and row[4] is None]
+    fields = [
+        name for name in columns if name not in ("seq", "call_id", "received_at", "boot_id", "outcome_id")
+    ]
+    conn.execute(
+        f"INSERT INTO calls(seq, call_id, received_at, boot_id, outcome_id, {', '.join(fields)})"
+        f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {plan.MOST_ROWS + 1})"
+        f" SELECT i, randomblob(16), {END} + i, 1, 1, {', '.join('0' for _ in fields)} FROM n"
+    )
+    query = Query(start=END, until=END + DAY, now=END + DAY, facts=("calls",))
+    with pytest.raises(plan.TooMuch, match="gemgate rollup status"):
+        facts.collect(conn, query)
+    less = Query(start=END, until=END + 1_000, now=END + DAY, facts=("calls",))
+    assert facts.collect(conn, less).facts[0, ()][0] == 999
+    conn.close()
+
+
+@given(
+    st.lists(st.integers(0, 400), min_size=2, max_size=6, unique=True).map(sorted),
+    st.sampled_from([("day", "hour"), ("hour",), ("day",), ("day", "hour", "quarter", "minute"), ()]),
+    st.integers(0, 60),
+    st.lists(st.integers(0, 400 * 15), max_size=60),
+)
+def test_a_plan_counts_each_row_once(
+    quarters: list[int], grains: tuple[str, ...], mark: int, ats: list[int]
+) -> None:
+    """Followed by hand: reaches, tail and edges add up to every row of every bucket."""
+    quarter = 900 * SECOND
+    bounds = [place * quarter + 7 * SECOND * (place % 3) for place in quarters]
+    rows = [(seq, at * 60 * SECOND + seq) for seq, at in enumerate(ats, start=1)]
+    layers = [
+        plan.Layer(place, plan.Grain[name.upper()], mark, 30 * quarter if name == "minute" else 0)
+        for place, name in enumerate(grains)
+    ]
+
+    def count(start: int, until: int) -> int:
+        return sum(start <= at < until for _, at in rows)
+
+    made = plan.plan(bounds, layers, count)
+    found: dict[tuple[int, int], int] = {}
+    for reach in made.reaches:
+        layer = layers[reach.layer]
+        assert reach.start % layer.grain.span == 0
+        assert reach.until % layer.grain.span == 0
+        assert reach.start >= layer.since
+        for seq, at in rows:
+            if reach.start <= at < reach.until and seq <= layer.mark:
+                found[reach.bucket, seq] = found.get((reach.bucket, seq), 0) + 1
+    for seq, at in rows:
+        bucket = made.tail(at, seq)
+        if bucket is not None:
+            found[bucket, seq] = found.get((bucket, seq), 0) + 1
+        for edge in made.edges:
+            if edge.start <= at < edge.until and not (edge.taken_off and seq > edge.mark):
+                found[edge.bucket, seq] = found.get((edge.bucket, seq), 0) + (-1 if edge.taken_off else 1)
+    should = {
+        (bucket, seq): 1
+        for bucket, (start, until) in enumerate(itertools.pairwise(bounds))
+        for seq, at in rows
+        if start <= at < until
+    }
+    assert {key: times for key, times in found.items() if times} == should
