@@ -20,6 +20,8 @@ from flask import Flask, Response, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
 from gemgate.core.errors import Refused
+from gemgate.insight.plan import TooMuch
+from gemgate.insight.spans import BadAsk
 
 MEDIA: Final = "application/problem+json"
 ID_HEADER: Final = "x-request-id"
@@ -122,6 +124,12 @@ def of_refused(error: Refused) -> Problem:
     return Problem(error.status, error.code, error.message, error.hint, retry_after=error.retry_after or None)
 
 
+def of_ask(error: BadAsk) -> Problem:
+    """The problem of a question that makes no sense, with its field."""
+    detail = "The query string does not hold what is asked for here."
+    return Problem(400, "BAD_QUERY", detail, errors={error.field: error.sentence})
+
+
 def of_store(error: sqlite3.Error) -> Problem:
     """What SQLite complains of, without its words: they may hold what a caller sent."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -163,6 +171,11 @@ def on_fault(error: Exception) -> Response:
         return answer(of_refused(error))
     if isinstance(error, sqlite3.Error):
         return answer(of_store(error))
+    if isinstance(error, BadAsk):
+        return answer(of_ask(error))
+    if isinstance(error, TooMuch):
+        detail = "The answer needs more of the record read than is allowed at once."
+        return answer(Problem(422, "TOO_MUCH", detail, error.advice))
     # The kind and place alone: a fault's text may carry what a caller sent.
     _LOG.error(
         "%s while answering %s %s (%s)", type(error).__name__, request.method, request.url_rule, _place(error)

@@ -72,6 +72,8 @@ def create(data: Path | None, config: Path | None, name: str, **more: Any) -> No
         created_at=time.time_ns() // 1000,
         expires_at=more["expires_at"],
     )
+    if name in tokens.RESERVED or ":" in name:
+        raise CommandFault(f"A token is not named {name}: the audit calls others so. Choose another name.")
     with changing(settings) as conn:
         first = not tokens.made(conn)
         try:

@@ -29,6 +29,39 @@ def add(conn: sqlite3.Connection, events: Sequence[Event]) -> None:
         INSERT_EVENT.rows(conn, rows)
 
 
+def page(
+    conn: sqlite3.Connection,
+    limit: int,
+    below: int = 0,
+    kind: str = "",
+    subject: str = "",
+    span: tuple[int, int] = (0, 0),
+) -> list[tuple[int, Event]]:
+    """The newest ``limit`` events numbered under ``below`` (0: all), newest first, each with its number.
+
+    ``kind`` and ``subject`` narrow, ``span`` is from and before, UTC µs, 0 for open.
+    """
+    where, values = ["1"], []  # type: tuple[list[str], list[int | str]]
+    since, until = span
+    tests = (
+        ("seq < ?", below),
+        ("kind = ?", kind),
+        ("subject = ?", subject),
+        ("at >= ?", since),
+        ("at < ?", until),
+    )
+    for test, value in tests:
+        if value:
+            where.append(test)
+            values.append(value)
+    rows = conn.execute(
+        f"SELECT seq, at, kind, subject, sentence FROM events WHERE {' AND '.join(where)}"  # noqa: S608 - our words
+        " ORDER BY seq DESC LIMIT ?",
+        (*values, limit),
+    )
+    return [(row[0], Event(*row[1:])) for row in rows]
+
+
 def newest(
     conn: sqlite3.Connection, since: int = 0, limit: int = 100, kind: str = "", subject: str = ""
 ) -> list[Event]:

@@ -37,6 +37,8 @@ PREFIX: Final = "gg-admin-"
 """How every admin token begins, so that people and scanners know one when they see it."""
 ROLES: Final = ("viewer", "operator", "admin")
 """The roles that a token can have, each may what those before it may."""
+RESERVED: Final = ("open", "console")
+"""Names that the audit gives to whoever has no token."""
 
 _FIELDS: Final = ("id", "name", "role", "payloads", "hint", "created_at", "expires_at", "disabled_at")
 _SELECT: Final = f"SELECT {', '.join(_FIELDS)} FROM admin_tokens"  # noqa: S608 - our own names
@@ -94,10 +96,14 @@ def every(conn: sqlite3.Connection) -> list[Token]:
 def create(conn: sqlite3.Connection, token: Token, secret: str) -> Token:
     """Put a new token on record; returns it with its id and hint.
 
-    Needs the caller's transaction. Raises Exists when the name is taken, ValueError for a role that is none.
+    Needs the caller's transaction. Raises Exists when the name is taken, ValueError for a role that is none, or a
+    name that is reserved.
     """
     if token.role not in ROLES:
         raise ValueError(f"a token's role is one of {', '.join(ROLES)}")
+    if token.name in RESERVED or ":" in token.name:
+        # The audit would show it as somebody else.
+        raise ValueError(f"a token is not named {token.name!r}: the audit calls others so")
     fresh = msgspec.structs.replace(token, hint=hint(secret))
     row = conn.execute(
         "INSERT INTO admin_tokens(name, role, payloads, digest, hint, created_at, expires_at, disabled_at)"
