@@ -176,6 +176,11 @@ class Sums:
         return unpack(self.packed)
 
     @property
+    def sketched(self) -> bool:
+        """Whether there is anything in the sketches."""
+        return self._marks is not None or self._lanes is not None
+
+    @property
     def sketches(self) -> Sketches:
         """The four sketches."""
         self.settle()

@@ -42,12 +42,14 @@ WHERE {condition} ORDER BY c.seq, l.tag_id
 """
 _CHARGES: Final = """
 SELECT a.seq, g.kind_id, g.quantity, g.nano
-FROM calls AS c {index} CROSS JOIN attempts AS a ON a.call_seq = c.seq CROSS JOIN charges AS g ON g.attempt_seq = a.seq
+FROM calls AS c {index} CROSS JOIN attempts AS a ON a.call_seq = c.seq
+CROSS JOIN charges AS g ON g.attempt_seq = a.seq
 WHERE {condition} ORDER BY c.seq, a.number, g.position
 """
 _DETAILS: Final = """
 SELECT a.seq, s.name, m.name, d.tokens
-FROM calls AS c {index} CROSS JOIN attempts AS a ON a.call_seq = c.seq CROSS JOIN details AS d ON d.attempt_seq = a.seq
+FROM calls AS c {index} CROSS JOIN attempts AS a ON a.call_seq = c.seq
+CROSS JOIN details AS d ON d.attempt_seq = a.seq
 JOIN sides AS s ON s.id = d.side_id JOIN modalities AS m ON m.id = d.modality_id
 WHERE {condition} AND a.cached > 0 ORDER BY c.seq, a.number, d.position
 """

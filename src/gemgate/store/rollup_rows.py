@@ -1,0 +1,198 @@
+"""Sums as rows: how a batch's sums get into the tables of ``schema_rollups``, and how rows are taken away.
+
+Numbers are added to the row that is there; a sketch is read, merged and written whole, which its set's mark makes
+safe (``store.rollups``). Cells get their integers here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from gemgate.insight.cubes import CELL, CELLS
+from gemgate.insight.facts import FACTS
+from gemgate.insight.sets import Folded, Place
+from gemgate.insight.sketch import Sketches
+
+_MOST: Final = 2**63 - 1
+_PLACE: Final = "cube, grain, slot, a, b"
+_AT: Final = "cube = ? AND grain = ? AND slot = ? AND a = ? AND b = ?"
+_FAILURE: Final = "grain, slot, model, project, verdict, reason, status, next_model, next_project"
+
+
+def _adding(table: str, key: str, numbers: tuple[str, ...]) -> str:
+    """An INSERT that adds its numbers to the row that is there."""
+    marks = ",".join("?" * (key.count(",") + 1 + len(numbers)))
+    sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in numbers)
+    return (
+        f"INSERT INTO {table}({key}, {', '.join(numbers)}) VALUES({marks})"
+        f" ON CONFLICT({key}) DO UPDATE SET {sums}"
+    )
+
+
+_ADD: Final = _adding("rollups", _PLACE, FACTS)
+_ADD_CHARGE: Final = _adding("rollup_charges", f"{_PLACE}, kind_id", ("quantity", "nano", "unpriced"))
+_ADD_FAILURE: Final = _adding("failures", _FAILURE, ("tries", "list_nano", "billed_nano"))
+_ADD_BUSY: Final = _adding("busy_minutes", "minute", ("busy",))
+_KEEP_SKETCH: Final = (
+    f"INSERT INTO sketches({_PLACE}, body) VALUES(?, ?, ?, ?, ?, ?)"
+    f" ON CONFLICT({_PLACE}) DO UPDATE SET body = excluded.body"
+)
+_BODY: Final = f"SELECT body FROM sketches WHERE {_AT}"  # noqa: S608
+_FIND_CELL: Final = f"SELECT id FROM cells WHERE {' AND '.join(f'{name} = ?' for name in CELL)}"  # noqa: S608
+_MAKE_CELL: Final = (
+    f"INSERT INTO cells({', '.join(CELL)}) VALUES({', '.join('?' * len(CELL))})"
+    f" ON CONFLICT({', '.join(CELL)}) DO UPDATE SET id = id RETURNING id"
+)
+_CELLS_KNOWN: Final = 100_000
+
+
+class Rows(NamedTuple):
+    """A batch's numbers as rows, ready to be written: place and numbers; charges; failures; busy minutes."""
+
+    facts: list[tuple[Place, list[int]]]
+    charges: list[tuple[Place, tuple[int, ...]]]
+    failures: list[tuple[int, ...]]
+    busy: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, folded: Folded) -> Rows:
+        """The rows of a batch."""
+        sums = sorted(folded.sums.items())
+        return cls(
+            [(place, _held(one.facts)) for place, one in sums],
+            [
+                (place, (kind, *_held(numbers)))
+                for place, one in sums
+                for kind, numbers in one.charges.items()
+            ],
+            [(*key, *_held(numbers)) for key, numbers in sorted(folded.failures.items())],
+            sorted(folded.busy.items()),
+        )
+
+
+def cells_known(conn: sqlite3.Connection, folded: Folded, known: dict[Any, int]) -> list[Any]:
+    """The cells of a batch that have no integer yet; those that have one are put into ``known``."""
+    if len(known) > _CELLS_KNOWN:
+        known.clear()
+    unknown = []
+    wanted: set[Any] = {place[3] for place in folded.sums if place[0] == CELLS}
+    for cell in wanted - known.keys():
+        row = conn.execute(_FIND_CELL, cell).fetchone()
+        if row is None:
+            unknown.append(cell)
+        else:
+            known[cell] = int(row[0])
+    return sorted(unknown)
+
+
+def make_cells(conn: sqlite3.Connection, cells: list[Any]) -> dict[Any, int]:
+    """Give cells their integers. Needs the caller's transaction."""
+    return {cell: int(conn.execute(_MAKE_CELL, cell).fetchone()[0]) for cell in cells}
+
+
+def stored(conn: sqlite3.Connection, folded: Folded, known: Mapping[Any, int]) -> dict[Place, bytes]:
+    """The sketches that are there already, of those that a batch adds to."""
+    found: dict[Place, bytes] = {}
+    for place, sums in folded.sums.items():
+        if sums.sketched and (place[0] != CELLS or place[3] in known):
+            row = conn.execute(_BODY, _numbered(place, known)).fetchone()
+            if row is not None:
+                found[place] = row[0]
+    return found
+
+
+def merged(folded: Folded, there: Mapping[Place, bytes]) -> list[tuple[Place, bytes]]:
+    """The sketches as they will be once a batch is in them."""
+    found = []
+    for place, sums in sorted(folded.sums.items()):
+        if sums.sketched:
+            lanes = sums.sketches
+            if place in there:
+                lanes = Sketches.decode(there[place])
+                lanes.merge(sums.sketches)
+            found.append((place, lanes.encode()))
+    return found
+
+
+def write(
+    conn: sqlite3.Connection, rows: Rows, found: list[tuple[Place, bytes]], known: Mapping[Any, int]
+) -> None:
+    """Add a batch to the tables. Needs the caller's transaction."""
+    conn.executemany(_ADD, [(*_numbered(place, known), *numbers) for place, numbers in rows.facts])
+    conn.executemany(_KEEP_SKETCH, [(*_numbered(place, known), body) for place, body in found])
+    if rows.charges:
+        conn.executemany(
+            _ADD_CHARGE, [(*_numbered(place, known), *numbers) for place, numbers in rows.charges]
+        )
+    if rows.failures:
+        conn.executemany(_ADD_FAILURE, rows.failures)
+    if rows.busy:
+        conn.executemany(_ADD_BUSY, rows.busy)
+
+
+def change(conn: sqlite3.Connection, old: Folded, new: Folded) -> None:
+    """Take the numbers of ``old`` off the tables and add those of ``new``, where both name the same places.
+
+    Rows that are not there (minutes that are no longer kept) stay away. Needs the caller's transaction.
+    """
+    was, is_ = Rows.of(old), Rows.of(new)
+    known: dict[Any, int] = {}
+    cells_known(conn, new, known)
+    there = set()
+    for (place, before), (_, after) in zip(was.facts, is_.facts, strict=True):
+        changed = [at for at, number in enumerate(before) if number != after[at]]
+        columns = ", ".join(f"{FACTS[at]} = {FACTS[at]} + ?" for at in changed) or "calls = calls"
+        values = [after[at] - before[at] for at in changed]
+        sql = f"UPDATE rollups SET {columns} WHERE {_AT}"  # noqa: S608 - our own names
+        if conn.execute(sql, (*values, *_numbered(place, known))).rowcount:
+            there.add(place)
+    moved: dict[tuple[Any, ...], list[int]] = {}
+    for sign, rows in ((-1, was), (1, is_)):
+        for place, (kind, *numbers) in rows.charges:
+            if place in there:
+                have = moved.setdefault((*_numbered(place, known), kind), [0, 0, 0])
+                have[:] = [one + sign * number for one, number in zip(have, numbers, strict=True)]
+    conn.executemany(_ADD_CHARGE, [(*key, *numbers) for key, numbers in moved.items() if any(numbers)])
+    back = [(*row[:-3], *(-number for number in row[-3:])) for row in was.failures]
+    if was.failures != is_.failures:
+        conn.executemany(_ADD_FAILURE, chain(back, is_.failures))
+
+
+def delete(conn: sqlite3.Connection, cube: int, grain: int, most: int, *, before: int = _MOST) -> bool:
+    """Delete up to ``most`` sums of a cube and grain whose slots begin before a moment; False when none is left."""
+    where = (cube, grain, before, most)
+    gone = 0
+    for table, key in (
+        ("sketches", "id"),
+        ("rollup_charges", f"({_PLACE}, kind_id)"),
+        ("rollups", f"({_PLACE})"),
+    ):
+        columns = key.strip("()")
+        gone += conn.execute(
+            f"DELETE FROM {table} WHERE {key} IN (SELECT {columns} FROM {table}"  # noqa: S608 - our own names
+            " WHERE cube = ? AND grain = ? AND slot < ? LIMIT ?)",
+            where,
+        ).rowcount
+    return gone > 0
+
+
+def delete_beside(conn: sqlite3.Connection, table: str, most: int) -> bool:
+    """Delete up to ``most`` rows of ``failures`` or ``busy_minutes``; False when none is left."""
+    columns = _FAILURE if table == "failures" else "minute"
+    sql = f"DELETE FROM {table} WHERE ({columns}) IN (SELECT {columns} FROM {table} LIMIT ?)"  # noqa: S608
+    return conn.execute(sql, (most,)).rowcount > 0
+
+
+def _numbered(place: Place, known: Mapping[Any, int]) -> tuple[int, ...]:
+    """The place with a cell's integer for the cell."""
+    if place[0] != CELLS:
+        return place  # type: ignore[return-value]
+    return (*place[:3], known[place[3]], 0)
+
+
+def _held(numbers: list[int]) -> list[int]:
+    """Numbers within what a column can hold."""
+    return numbers if max(numbers) <= _MOST else [min(number, _MOST) for number in numbers]
