@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import sqlite3
@@ -17,7 +18,7 @@ from gemgate.insight import plan, spans
 from gemgate.insight.cubes import DIMENSIONS, SETS
 from gemgate.insight.facts import FACTS
 from gemgate.insight.sketch import METRICS
-from gemgate.store import connection
+from gemgate.store import connection, rollups
 from gemgate.store.database import FILE
 from gemgate.store.reports import facts
 from gemgate.store.reports.facts import Query
@@ -36,6 +37,8 @@ VALUES = {
     "tag": ("red", ""),
 }
 FOLDED: dict[str, dict[str, int]] = {
+    "by the job": {},
+    "being emptied": dict.fromkeys(SETS, COUNT // 3),
     "nothing": {},
     "half": dict.fromkeys(SETS, COUNT // 2),
     "everything": dict.fromkeys(SETS, COUNT),
@@ -67,9 +70,16 @@ def stage(
     for name, marks in FOLDED.items():
         copy = folder / f"{name}.db"
         copy.write_bytes(path.read_bytes())
+        if name == "by the job":
+            with contextlib.closing(connection.visitor(copy)) as visitor:
+                folder_of_sums = rollups.Folder(visitor, rest=lambda _: None, quick=True)
+                while folder_of_sums.round(tuple(SETS), NOW):
+                    pass
         one = sqlite3.connect(copy, isolation_level=None)
         one.execute("BEGIN")
         reported.fold_up(one, marks, NOW)
+        if name == "being emptied":
+            one.execute("UPDATE marks SET seq = ?", (rollups.EMPTYING,))
         one.execute("COMMIT")
         conns[name] = one
     rows = reported.told(made, numbers)
@@ -203,6 +213,19 @@ def test_a_bucket_never_reads_more_rows_than_its_edges_need(
         for day in range(1, 9)
     ]
     assert max(counts) < 10
+
+
+@pytest.mark.parametrize("folded", ["everything", "by the job"])
+def test_minutes_that_are_gone_are_not_missed(
+    stage: tuple[dict[str, sqlite3.Connection], Told], folded: str
+) -> None:
+    conns, (rows, _) = stage
+    minute = 60 * SECOND
+    for at in sorted({at for at, _, counted in rows if "calls" in counted})[::4]:
+        for start in (at - at % minute, at, at + 1):
+            query = Query(start=start, until=start + 2 * minute, now=NOW, facts=FACTS)
+            should = reported.counted(rows, (), {}, (start, start + 2 * minute))
+            assert facts.collect(conns[folded], query).facts == should
 
 
 def test_filters_and_groups_over_tags_by_hand(stage: tuple[dict[str, sqlite3.Connection], Told]) -> None:

@@ -21,7 +21,8 @@ import msgspec
 from gemgate.insight import fold
 from gemgate.insight.cubes import Grain
 from gemgate.insight.plan import MOST_ROWS
-from gemgate.store import folding
+from gemgate.insight.sets import THIN_SET
+from gemgate.store import folding, rollups
 
 MINUTE: Final = Grain.MINUTE.span
 _PORTION: Final = 4_000
@@ -54,9 +55,8 @@ class Concurrency(msgspec.Struct, frozen=True, kw_only=True):
 
 def collect(conn: sqlite3.Connection, bounds: Sequence[int], now: int) -> Concurrency | None:
     """Of the span that ``bounds`` cut, as far as it is over at ``now``; None while too many rows are in no sum."""
-    row = conn.execute("SELECT ifnull(max(seq), 0) FROM marks WHERE name = ?", ("rollup.thin",)).fetchone()
     top = conn.execute("SELECT ifnull(max(seq), 0) FROM calls").fetchone()[0]
-    mark = int(row[0])
+    mark = max(rollups.mark(conn, THIN_SET), 0)
     if top - mark > MOST_ROWS:
         return None
     late = _late(conn, mark, top, bounds)

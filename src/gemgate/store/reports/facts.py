@@ -255,8 +255,8 @@ def _layers(conn: sqlite3.Connection, by: tuple[str, ...], now: int, top: int) -
     found: list[Layer] = []
     behind = 0
     for cube in sums.layers_of(by):
-        mark = int(marks.get(_MARKS[cube], 0))
-        if mark == 0 or top - mark > MOST_ROWS:
+        mark = max(int(marks.get(_MARKS[cube], 0)), 0)
+        if mark <= 0 or top - mark > MOST_ROWS:
             behind = max(behind, top - mark)
             continue
         for grain in sorted(grains(cube), reverse=True):
