@@ -33,10 +33,13 @@ class AdviceQuery(msgspec.Struct, kw_only=True):
     kind: Annotated[
         list[str], msgspec.Meta(description=f"Only these kinds: {', '.join(KINDS)}.", examples=[["batch"]])
     ] = []
-    key: Annotated[
-        str | None,
-        msgspec.Meta(description="Only findings on this virtual key.", max_length=200, examples=["web"]),
-    ] = None
+    key: (
+        Annotated[
+            str,
+            msgspec.Meta(description="Only findings on this virtual key.", max_length=200, examples=["web"]),
+        ]
+        | None
+    ) = None
 
 
 class Advice(msgspec.Struct, kw_only=True):

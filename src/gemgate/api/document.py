@@ -54,9 +54,11 @@ def document(api: Api, base: str) -> Schema:
     """The whole document. Raises TypeError for a type that Swagger 2.0 has no form for."""
     every = list(_operations(api))
     types: list[Any] = [ProblemBody]
-    for _, _, _, method in every:
+    for _, url, verb, method in every:
         declared = declared_of(method)
         types += [one for one in (declared.body, declared.answer) if one is not None] if declared else []
+        # Said here with its name: of all types together nobody could tell which one it is.
+        _check(declared, f"{verb} {url}")
     shapes, definitions = schemas.definitions(types)
     paths: dict[str, Schema] = {}
     for namespace, url, verb, method in every:
@@ -78,6 +80,15 @@ def document(api: Api, base: str) -> Schema:
         "paths": dict(sorted(paths.items())),
         "definitions": dict(sorted(definitions.items())),
     }
+
+
+def _check(declared: Declared | None, name: str) -> None:
+    """Raise TypeError with the operation's name for a type that has no form."""
+    every = [] if declared is None else [declared.query, declared.body, declared.answer]
+    try:
+        schemas.definitions([one for one in every if one is not None])
+    except TypeError as error:
+        raise TypeError(f"{name}: {error}") from None
 
 
 def _operations(api: Api) -> Iterator[tuple[str, str, str, Any]]:
