@@ -25,7 +25,8 @@ PERIOD: Final = 3_600.0
 DAYS: Final = 30
 """How far back a run looks, in days, unless the record or the sample ends before."""
 _DAY: Final = 86_400_000_000
-_LOOKS: Final = 1_000  # calls between looks at whether to go on
+_LOOKS: Final = 500  # calls between two looks at whether to go on
+_REST: Final = 0.01  # seconds that each look takes
 Said = Callable[[int], None]
 
 
@@ -38,8 +39,8 @@ def run(context: Context) -> str:
     now = time.time_ns() // 1000
 
     def said(_: int) -> None:
-        """Stop between two chunks when the process is to end."""
-        if context.stopping.is_set():
+        """Give way to whoever asks the console something; stop when the process is to end."""
+        if context.stopping.wait(_REST):
             raise Stopped
 
     with contextlib.closing(reader(context.database)) as conn:

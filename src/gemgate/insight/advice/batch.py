@@ -47,7 +47,7 @@ class Batch(Kind):
         hour = call.received_at // _HOUR
         seen.hours[hour] = seen.hours.get(hour, 0) + 1
         if call.ok and call.paid and not call.tools:
-            now, then = (world.cost(call.model, tier, call.usage) for tier in ("standard", "batch"))
+            now, then = world.worth(call), world.cost(call.model, "batch", call.usage)
             if now is not None and then is not None:
                 seen.sample.add(call.call_id, now - then)
 

@@ -54,9 +54,12 @@ class _Node:
         tokens = min(usage.input, usage.input * self.size // max(1, call.request_bytes))
         # What Google has found in its own cache is saved already.
         cached = max(usage.cached, tokens)
-        now = world.cost(call.model, call.tier, usage)
-        then = world.cost(call.model, call.tier, msgspec.structs.replace(usage, cached=cached))
-        self.sample.add(call.call_id, 0 if now is None or then is None else now - then)
+        saved = 0
+        if cached > usage.cached:
+            now = world.cost(call.model, call.tier, usage)
+            then = world.cost(call.model, call.tier, msgspec.structs.replace(usage, cached=cached))
+            saved = 0 if now is None or then is None else now - then
+        self.sample.add(call.call_id, saved)
         self.tokens += tokens
         self.hours.add(call.received_at // _HOUR)
         if len(self.keys) < 2:

@@ -36,7 +36,7 @@ class Cheaper(Kind):
         smaller = _smaller(card, world)
         if smaller is None:
             return
-        now, then = (world.cost(name, call.tier, call.usage) for name in (call.model, smaller.id))
+        now, then = world.worth(call), world.cost(smaller.id, call.tier, call.usage)
         if now is not None and then is not None:
             sample = self._light.setdefault((call.key, call.model, smaller.id), Sample())
             sample.add(call.call_id, now - then)

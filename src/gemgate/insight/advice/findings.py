@@ -19,7 +19,7 @@ import msgspec
 from gemgate.core.access import Key
 from gemgate.core.call import spell
 from gemgate.core.catalog import Catalog
-from gemgate.core.pricing import PriceBook, cost
+from gemgate.core.pricing import Price, PriceBook, cost
 from gemgate.core.usage import Usage
 
 LEAST_CALLS: Final = 50
@@ -148,6 +148,9 @@ class World:
         self.catalog = catalog
         self.budgeted = budgeted
         self.since, self.until, self.now = span
+        self._prices: dict[tuple[str, str], Price | None] = {}
+        self._call: Call | None = None
+        self._worth: int | None = None
 
     @property
     def span(self) -> int:
@@ -160,8 +163,16 @@ class World:
 
     def cost(self, model: str, tier: str, usage: Usage) -> int | None:
         """The list price of so many tokens now, None where it is not known."""
-        price = self.book.price(self.book.routed(model, self.now), tier, self.now)
-        return cost(price, usage).total
+        place = model, tier
+        if place not in self._prices:
+            self._prices[place] = self.book.price(self.book.routed(model, self.now), tier, self.now)
+        return cost(self._prices[place], usage).total
+
+    def worth(self, call: Call) -> int | None:
+        """The list price of a call's answer now. Every kind asks it of the same call in turn."""
+        if call is not self._call:
+            self._call, self._worth = call, self.cost(call.model, call.tier, call.usage)
+        return self._worth
 
     def enough(self, calls: int, nano: int) -> bool:
         """Whether so many calls that would save so much (in the sample) are worth a word."""

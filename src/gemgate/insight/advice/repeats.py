@@ -44,7 +44,7 @@ class Repeats(Kind):
                 self._repeated.setdefault(call.key, Sample()).add(call_id, nano)
         elif len(self._later) >= _MOST:
             return
-        nano = (world.cost(call.model, call.tier, call.usage) or 0) if call.paid else 0
+        nano = (world.worth(call) or 0) if call.paid else 0
         self._later[place] = call.received_at, call.call_id, nano
 
     def found(self, world: World) -> list[Finding]:

@@ -37,7 +37,7 @@ class Thinking(Kind):
         card = world.catalog.card(call.model)
         if card is None or not _off(card) or not _idle(call):
             return
-        now = world.cost(call.model, call.tier, usage)
+        now = world.worth(call)
         then = world.cost(call.model, call.tier, msgspec.structs.replace(usage, thoughts=0))
         if now is not None and then is not None:
             self._idle.setdefault(place, Sample()).add(call.call_id, now - then)

@@ -1,0 +1,303 @@
+"""Advice on a record with planted waste of each kind: each is found, with the money right; a clean one has none.
+
+What the waste costs is worked out here by hand, from prices in nano-dollars per token.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sampled import START, ask
+
+from gemgate.config import load
+from gemgate.config.book import load_book
+from gemgate.core.call import Attempt, Record, Shape, Streaming, mint, spell
+from gemgate.core.pricing import cost
+from gemgate.core.usage import Usage
+from gemgate.core.verdict import Kind
+from gemgate.insight.advice.study import KINDS
+from gemgate.jobs import advice
+from gemgate.store import connection, evidence
+from gemgate.store.database import FILE
+from gemgate.store.evidence import Run
+from gemgate.store.ledger import settle
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+DAYS = 10
+NOW = START + DAYS * DAY
+BOOK = load_book()
+KEYS = ("clean", "light", "alike", "again", "thinker", "night", "refused", "free-hand", "old")
+_number = itertools.count(1)
+
+
+def call(key: str, at: int, model: str, usage: Usage, **more: Any) -> Record:
+    """One call of a key's, priced by the package's book; what it has of its own is unlike all others."""
+    number = next(_number)
+    shape = {"turns": 1, "tools": 2, "request_hash": number, "prefix_hashes": ()} | more.pop("shape", {})
+    tries = more.pop("tries", [])
+    one = Attempt(
+        number=len(tries) + 1,
+        model=model,
+        project="paid",
+        credential="key:1",
+        sent_at=at + 10,
+        first_byte=100_000,
+        duration=900_000,
+        verdict=Kind.OK,
+        status=200,
+        model_served=model,
+        tier_served="standard",
+        response="r",
+        usage=usage,
+        cost=cost(BOOK.price(model, "standard", at), usage),
+    )
+    values: dict[str, Any] = {
+        "method": "models.streamGenerateContent",
+        "streaming": Streaming.SSE,
+        "finish": "STOP",
+        "request_bytes": usage.input * 4,
+    }
+    return Record(
+        call_id=mint(at, number.to_bytes(8, "big") + b".."),
+        boot=b"b" * 16,
+        received_at=at,
+        first_byte=200_000,
+        duration=1_000_000,
+        version="v1beta",
+        model=model,
+        client="tests",
+        outcome="ok",  # type: ignore[arg-type]
+        status=200,
+        attempts=[*tries, one],
+        shape=Shape(**shape),  # type: ignore[arg-type]
+        key=KEYS.index(key) + 1,
+        **values | more,
+    )
+
+
+def spread(count: int, start: int = START) -> Iterator[int]:
+    """So many moments over the days, from the first one on."""
+    return (start + place * (NOW - start) // count for place in range(count))
+
+
+def clean(key: str = "clean", count: int = 400, model: str = "gemini-3.8-flash") -> list[Record]:
+    """Calls that nothing is to be said of: long, with tools, streamed, all day, each its own."""
+    return [call(key, at, model, Usage(input=6_000, output=300, thoughts=100)) for at in spread(count)]
+
+
+def light(count: int) -> list[Record]:
+    usage = Usage(input=1_400, output=190)
+    return [call("light", at, "gemini-3.8-flash", usage, shape={"tools": 0}) for at in spread(count)]
+
+
+def alike(days: int = DAYS) -> list[Record]:
+    """Twenty calls in each of three hours a day, which begin with the same 32 KiB of 48,000 bytes."""
+    first = (START // DAY + 1) * DAY + 9 * HOUR
+    moments = [
+        first + day * DAY + hour * HOUR + place * 100_000_000
+        for day in range(days - 1)
+        for hour in range(3)
+        for place in range(20)
+    ]
+    usage = Usage(input=12_000, output=300)
+    shape = {"prefix_hashes": (11, 22, 33)}
+    return [call("alike", at, "gemini-3.6-flash", usage, shape=shape, request_bytes=48_000) for at in moments]
+
+
+def again(count: int) -> list[Record]:
+    """Each asked three times within half an hour."""
+    usage = Usage(input=3_000, output=300)
+    return [
+        call(
+            "again", at + turn * 600_000_000, "gemini-3.8-flash", usage, shape={"request_hash": 10**6 + place}
+        )
+        for place, at in enumerate(spread(count))
+        for turn in range(3)
+        if at + turn * 600_000_000 < NOW
+    ]
+
+
+def thinker(count: int) -> list[Record]:
+    usage = Usage(input=500, output=10, thoughts=2_000)
+    return [call("thinker", at, "gemini-2.5-flash-lite", usage, shape={"tools": 0}) for at in spread(count)]
+
+
+def night(count: int) -> list[Record]:
+    """A burst in one hour of each of eight nights, not streamed."""
+    first = (START // DAY + 1) * DAY + 2 * HOUR
+    moments = [first + day * DAY + place * 30_000_000 for day in range(8) for place in range(count)]
+    more: dict[str, Any] = {
+        "method": "models.generateContent",
+        "streaming": Streaming.NONE,
+        "shape": {"tools": 0},
+    }
+    return [call("night", at, "gemini-3.8-flash", Usage(input=9_000, output=400), **more) for at in moments]
+
+
+def refused(count: int) -> list[Record]:
+    """Calls whose first try met a full minute, and which waited two seconds for the next."""
+    made = []
+    for at in spread(count):
+        spent = Attempt(
+            number=1,
+            model="gemini-3.8-flash",
+            project="spent",
+            credential="key:2",
+            sent_at=at,
+            first_byte=None,
+            duration=500_000,
+            verdict=Kind.BUSY,
+            status=429,
+            reason="quota_minute",
+        )
+        one = call("refused", at, "gemini-3.8-flash", Usage(input=6_000, output=300), tries=[spent])
+        one.attempts[-1].waited = 2_000_000
+        made.append(one)
+    return made
+
+
+PLANTED = {
+    # nano-dollars in the sample: calls, then tokens times the difference of two prices of a token
+    "cheaper_model": ("light", lambda: light(600), 600 * (1_400 * (750 - 300) + 190 * (3_750 - 2_500))),
+    # less the cache's writing once a day and its keeping for three hours a day
+    "prompt_caching": (
+        "alike",
+        alike,
+        9 * (60 * 8_192 * (750 - 75) - 8_192 * 750 - 3 * 8_192 * 500),
+    ),
+    "exact_repeats": ("again", lambda: again(300), 2 * 300 * (3_000 * 750 + 300 * 3_750)),
+    "idle_thinking": ("thinker", lambda: thinker(600), 600 * 2_000 * 400),
+    "batch": ("night", lambda: night(100), 800 * (9_000 * 375 + 400 * 1_875)),
+    "spent_targets": ("", lambda: refused(100), None),
+    "unlimited_key": ("free-hand", lambda: clean("free-hand", 100), None),
+    "ending_model": ("", lambda: clean("old", 100, "gemini-2.5-pro"), None),
+}
+
+
+def record(data: Path, calls: list[Record]) -> None:
+    """Put the calls on record, with all keys; one of them has no limit."""
+    conn = connection.writer(data / FILE)
+    conn.execute("BEGIN IMMEDIATE")
+    for number, name in enumerate(KEYS, 1):
+        conn.execute(
+            "INSERT INTO virtual_keys(id, name, owner, tags, routes, networks, rights, rpm, created_at,"
+            " expires_at, disabled_at, stopped_at, stopped_why)"
+            " VALUES(?, ?, '', '[]', '[]', '[]', '[]', ?, 0, 0, 0, 0, '')",
+            (number, name, None if name == "free-hand" else 600),
+        )
+    # By no order of time: a sample goes by it all the same.
+    settle(conn, sorted(calls, key=lambda one: one.shape.request_hash * 7919 % 104_729))
+    conn.keep()
+    conn.close()
+
+
+def looked(data: Path) -> Run:
+    """What a run finds."""
+    conn = connection.reader(data / FILE)
+    try:
+        return advice.study(conn, load(None, {}, {"data": data}), NOW)
+    finally:
+        conn.close()
+
+
+def test_planted_waste_of_each_kind_is_found_with_its_money(data: Path) -> None:
+    record(data, [*clean(), *(one for _, made, _ in PLANTED.values() for one in made())])
+    run = looked(data)
+    assert (run.as_of, run.since, run.until) == (NOW, START, NOW)
+    found = {(one.kind, one.key): one for one in run.findings}
+    assert set(found) == {(kind, key) for kind, (key, _, _) in PLANTED.items()}
+    assert set(KINDS) == set(PLANTED)
+    for kind, (key, _, nano) in PLANTED.items():
+        one = found[kind, key]
+        if nano is None:
+            assert one.nano_per_month is None
+        else:
+            assert one.nano_per_month == pytest.approx(nano * 30 / DAYS, rel=0.05), one
+        assert one.evidence.calls >= 50
+        assert 1 <= len(one.evidence.ids) <= 10
+        assert all((one.title, one.sentence, one.risk, one.try_it, one.evidence.computed)), one
+    assert "2.5 s each" in found["spent_targets", ""].sentence
+    assert "gemini-3.8-flash from 2026-12-01" in found["ending_model", ""].sentence
+
+
+def test_evidence_names_calls_of_the_key(data: Path) -> None:
+    record(data, [*clean(), *light(600)])
+    (one,) = looked(data).findings
+    theirs = {spell(call_id) for (call_id,) in ask(data, "SELECT call_id FROM calls WHERE key_id = 2")}
+    assert len(one.evidence.ids) == 10
+    assert set(one.evidence.ids) <= theirs
+    assert one.evidence.calls == 600
+
+
+def test_a_clean_record_gets_no_advice(data: Path) -> None:
+    record(data, clean(count=1_500))
+    run = looked(data)
+    assert run.calls == 1_500
+    assert run.findings == []
+
+
+def test_an_empty_record_gets_no_advice(data: Path) -> None:
+    assert looked(data) == Run(as_of=NOW, since=NOW, until=NOW, calls=0, findings=[])
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (_, _, nano) in PLANTED.items() if nano is not None])
+def test_what_costs_nothing_saves_nothing(data: Path, kind: str) -> None:
+    """The same waste on a free tier."""
+    calls = PLANTED[kind][1]()
+    for one in calls:
+        cost = one.attempts[-1].cost
+        assert cost is not None
+        one.attempts[-1].cost = type(cost)(
+            cost.input, cost.cached, cost.output, cost.thoughts, total=cost.total, billed=0, price=cost.price
+        )
+    record(data, calls)
+    assert looked(data).findings == []
+
+
+def test_little_evidence_is_none(data: Path) -> None:
+    few = [*light(40), *alike(2)[:40], *again(15), *thinker(40), *night(5), *refused(40)]
+    few += [*clean("free-hand", 40), *clean("old", 40, "gemini-2.5-pro")]
+    record(data, [*clean(), *few])
+    assert looked(data).findings == []
+
+
+def test_a_busy_hour_is_no_month(data: Path) -> None:
+    for one in (calls := light(5_000)):
+        one.received_at = NOW - HOUR + (one.received_at - START) % HOUR
+    record(data, calls)
+    assert looked(data).findings == []
+
+
+def test_a_sample_has_each_call_once_the_newest_first(data: Path) -> None:
+    calls = clean(count=2_500)
+    for place, one in enumerate(calls):
+        # Many of one moment, over the bound of a chunk too.
+        one.received_at = START + place // 700 * HOUR
+    record(data, calls)
+    conn = connection.reader(data / FILE)
+    found = list(evidence.sample(conn, START, NOW))
+    assert [one.received_at for one in found] == sorted((one.received_at for one in calls), reverse=True)
+    assert {one.call_id for one in found} == {one.call_id for one in calls}
+    newest = list(evidence.sample(conn, START, NOW, 2_100))
+    assert newest == found[:2_100]
+    assert evidence.begun(conn, START, NOW, 2_100) == newest[-1].received_at
+    conn.close()
+
+
+def test_a_run_is_kept_and_found_again(data: Path) -> None:
+    record(data, [*clean(), *light(600)])
+    run = looked(data)
+    with_none = Run(as_of=NOW + 1, since=START, until=NOW, calls=0, findings=[])
+    conn = connection.visitor(data / FILE)
+    assert evidence.last(conn) is None
+    for one in (run, with_none):
+        advice.keep(conn, one)
+        assert evidence.last(conn) == one
+    conn.execute("UPDATE findings SET body = x'00'")
+    assert evidence.last(conn) is None
+    conn.close()
