@@ -110,20 +110,22 @@ def _store(settings: Settings) -> dict[str, Any]:
     return {"up": not reason, "schema": schema, **known, "reason": reason}
 
 
-def _gateway(settings: Settings) -> dict[str, Any]:
-    url = gateway_url(settings)
+def link_to(url: str, patience: float) -> http.client.HTTPConnection:
+    """A connection to our own gateway, not open yet; it waits so many seconds for each step."""
     parts = urlsplit(url)
     host, port = parts.hostname or "127.0.0.1", parts.port
-    if parts.scheme == "https":
-        # Our own process on our own machine; its certificate names the host that clients use, not loopback.
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        link: http.client.HTTPConnection = http.client.HTTPSConnection(
-            host, port, timeout=_PATIENCE, context=context
-        )
-    else:
-        link = http.client.HTTPConnection(host, port, timeout=_PATIENCE)
+    if parts.scheme != "https":
+        return http.client.HTTPConnection(host, port, timeout=patience)
+    # Our own process on our own machine; its certificate names the host that clients use, not loopback.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=patience, context=context)
+
+
+def _gateway(settings: Settings) -> dict[str, Any]:
+    url = gateway_url(settings)
+    link = link_to(url, _PATIENCE)
     try:
         link.request("GET", "/healthz")
         answer = link.getresponse()

@@ -3,7 +3,8 @@
 Laws:
 
 - a key is asked for before a byte of the body is read, and nothing goes upstream without one where one is due;
-- it is due as soon as one exists, and where others than this machine reach the port;
+- it is due as soon as one exists, and where others than this machine reach the port; the console, which proves
+  itself by the secret of the data folder and comes from this machine, needs none;
 - where the keys cannot be read nobody is let in, for a key may exist (``gateway.inforce`` reads them).
 """
 
@@ -14,7 +15,8 @@ from functools import partial
 
 import msgspec
 
-from gemgate.core import access
+from gemgate.config.settings import loopback
+from gemgate.core import access, console
 from gemgate.core.access import Key, Keys
 from gemgate.core.errors import Refused
 from gemgate.core.routing import Plan
@@ -37,6 +39,9 @@ async def enter(ticket: Ticket, desk: Desk) -> None:
     snapshot = ticket.snapshot
     if desk.keys is None:
         raise _unread()
+    if _by_console(ticket, desk):
+        ticket.client = console.CLIENT
+        return
     if not desk.keys.any and not snapshot.settings.needs_key:
         return
     now = desk.clock.now()
@@ -50,6 +55,15 @@ async def enter(ticket: Ticket, desk: Desk) -> None:
     desk.keys.admit(key, ticket.exchange.client)
     ticket.tenant = tenant_of(key, desk.keys, shared=snapshot.settings.access.share == "owner")
     ticket.tags = key.tags
+
+
+def _by_console(ticket: Ticket, desk: Desk) -> bool:
+    """Whether the console of this data folder asks, for an operator of its own: such a call needs no key."""
+    exchange = ticket.exchange
+    word = exchange.header(console.HEADER.encode())
+    if not word or not loopback(exchange.client):
+        return False
+    return console.proven(desk.secret, word, desk.clock.now(), exchange.verb, exchange.raw_path)
 
 
 async def _uploader(ticket: Ticket, desk: Desk, keys: Keys) -> Key:
