@@ -137,9 +137,7 @@ def _remove(settings: Settings) -> None:
         if alone:
             seeds.settle_down(conn)
     calls = sum(one.calls for one in found)
-    click.echo(
-        f"{calls:,} seeded calls are removed. Their share of the sums goes with `gemgate rollup rebuild`."
-    )
+    click.echo(f"{calls:,} seeded calls are removed. The console makes the sums of reports anew.")
 
 
 def _removed(conn: Connection, one: seeds.Seeded, size: int, *, alone: bool) -> int:

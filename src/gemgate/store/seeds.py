@@ -7,7 +7,7 @@ Laws:
 - rows are those that ``ledger`` makes of a record, with times, numbers, ids and hashes put in anew;
 - which price book is in force is left as it is;
 - removing sets ``marks`` back to the last call that is left, in the same transaction: the numbers of removed
-  calls may be given again.
+  calls may be given again. The sums of reports are made anew then (``rollups.reset`` has the same effect).
 
 Foreign keys are not checked row by row here (it would take half of the time): ``gemgate verify`` proves them.
 """
@@ -24,8 +24,9 @@ import msgspec
 from gemgate.core.call import mint
 from gemgate.core.pricing import PriceBook
 from gemgate.insight.chance import Chance
+from gemgate.insight.cubes import SETS
 from gemgate.insight.seeding import KEY, Pattern, Plan
-from gemgate.store import boots, ledger, prices, revisions
+from gemgate.store import boots, ledger, prices, revisions, rollups
 from gemgate.store.columns import ATTEMPTS, CALLS, INSERT_CALL, INSERT_CALL_TAG
 from gemgate.store.connection import SLICE as PAUSE
 from gemgate.store.connection import Connection, sliced
@@ -47,6 +48,7 @@ INSERT INTO virtual_keys(name, owner, tags, routes, networks, rights, created_at
                          stopped_at, stopped_why)
 VALUES(?, ?, '[]', '[]', '[]', '[]', ?, 0, ?, 0, '') ON CONFLICT(name) DO NOTHING
 """
+_VOID: Final = "INSERT INTO marks(name, seq) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET seq = excluded.seq"
 # A key that was given a token since is somebody's.
 _KEYS: Final = """
 SELECT id FROM virtual_keys AS k WHERE owner = ? AND NOT EXISTS (SELECT 1 FROM key_tokens WHERE key_id = k.id)
@@ -104,7 +106,10 @@ class Sower:
     def learn(self, conn: Connection, patterns: Sequence[Pattern]) -> None:
         """Take these patterns too. Makes names, so it needs the caller's transaction."""
         conn.names.prices = dict(self._book)
-        self._molds += [self._mold(conn, pattern) for pattern in patterns]
+        try:
+            self._molds += [self._mold(conn, pattern) for pattern in patterns]
+        finally:
+            conn.names.load_prices()
 
     def _mold(self, conn: Connection, pattern: Pattern) -> _Mold:
         names, record = conn.names, pattern.record
@@ -246,12 +251,14 @@ def every(conn: sqlite3.Connection) -> list[Seeded]:
 def remove(conn: Connection, seeded: Seeded, most: int = SLICE) -> int:
     """Delete the next calls of a seeding, up to ``most`` numbers; returns how many numbers are left to look at.
 
-    Needs the caller's transaction. With 0 the seeding is gone. Rollups keep its share until they are made anew.
+    Needs the caller's transaction. With 0 the seeding is gone. All sums are to be made anew: nothing of them is read
+    from the first slice on, and what is folded between two slices is void again.
     """
     row = conn.execute("SELECT low, high FROM seeds WHERE boot_id = ?", (seeded.boot,)).fetchone()
     if row is None:
         return 0
     low, high = row
+    conn.executemany(_VOID, [(f"rollup.{name}", rollups.EMPTYING) for name in SETS])
     until = min(high, low + most - 1)
     span = (low, until, seeded.boot)
     calls = "SELECT seq FROM calls WHERE seq >= ? AND seq <= ? AND boot_id = ?"
@@ -281,9 +288,6 @@ def _forget(conn: Connection, boot: int) -> None:
             f"UPDATE marks SET seq = min(seq, (SELECT ifnull(max(seq), 0) FROM {table})) WHERE name = ?",  # noqa: S608
             (name,),
         )
-    conn.execute(
-        "UPDATE marks SET seq = min(seq, (SELECT ifnull(max(seq), 0) FROM calls)) WHERE name LIKE 'rollup.%'"
-    )
     if conn.execute("SELECT 1 FROM seeds LIMIT 1").fetchone() is None:
         conn.execute(f"DELETE FROM key_hours WHERE key_id IN ({_KEYS})", (OWNER,))  # noqa: S608
         conn.execute(f"DELETE FROM virtual_keys WHERE id IN ({_KEYS})", (OWNER,))  # noqa: S608
