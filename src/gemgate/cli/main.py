@@ -29,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "quota": "Show the quota windows, and when room returns.",
     "events": "Show what budgets and keys have brought about.",
     "verify": "Prove that the record is whole and its sums are true.",
+    "rollup": "See how far the sums of calls are, or make them anew.",
     "prices": "Show the price book in force.",
     "advice": "Show what could cost less, and what will end.",
     "seed": "Fill the store with a realistic record, for trials.",

@@ -93,13 +93,16 @@ class Folder:
         self.held = 0.0
         """Seconds that the last write held the lock."""
 
-    def round(self, names: Sequence[str], now: int) -> bool:
-        """Bring the sets that are furthest behind forward together, reading the calls once; True when more is
-        left. ``now`` is UTC µs. Raises sqlite3.Error."""
+    def round(self, names: Sequence[str], now: int, between: Callable[[], bool] | None = None) -> bool:
+        """Bring the sets that are furthest behind forward together, reading the calls once; True when more is left.
+
+        ``now`` is UTC µs. ``between`` is called after each write and ends the round when it says False. Raises
+        sqlite3.Error.
+        """
         while True:
             with reading(self._conn):
                 stand = {name: mark(self._conn, name) for name in names}
-                top = _top(self._conn)
+                top = newest(self._conn)
             empty = [name for name in names if stand[name] == EMPTYING]
             if not empty:
                 break
@@ -109,8 +112,11 @@ class Folder:
         until = min(top, low + self._round)
         for name in names:
             if stand[name] < until:
-                while self.advance(name, now, until):
-                    pass
+                more = True
+                while more:
+                    more = self.advance(name, now, until)
+                    if between is not None and not between():
+                        return True
         return until < top
 
     def advance(self, name: str, now: int, until: int | None = None) -> bool:
@@ -120,7 +126,7 @@ class Folder:
         """
         with reading(self._conn):
             low = mark(self._conn, name)
-            top = _top(self._conn)
+            top = newest(self._conn)
         if low == EMPTYING:
             self._empty(name)
             return True
@@ -276,7 +282,8 @@ def _move(conn: sqlite3.Connection, name: str, seq: int) -> None:
     )
 
 
-def _top(conn: sqlite3.Connection) -> int:
+def newest(conn: sqlite3.Connection) -> int:
+    """The seq of the newest call, 0 before the first."""
     return int(conn.execute("SELECT ifnull(max(seq), 0) FROM calls").fetchone()[0])
 
 

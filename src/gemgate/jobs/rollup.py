@@ -1,0 +1,87 @@
+"""Keeps the sums of calls up to date: the thin ones every second, cells and pairs every half minute.
+
+A report reads what is not yet summed call by call, so it is right at any time; this keeps it quick. The first start
+after an upgrade, or after `gemgate rollup rebuild`, finds millions of calls: they are taken in round by round, with
+the pauses that other processes' writes owe the gateway.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Final
+
+from gemgate.insight.cubes import SETS
+from gemgate.insight.sets import THIN_SET
+from gemgate.jobs.context import Context
+from gemgate.store import rollups
+from gemgate.store.connection import Connection, visitor
+
+PERIOD: Final = 1.0
+"""Seconds between two runs."""
+_WIDE: Final = tuple(name for name in SETS if name != THIN_SET)
+_WIDE_EVERY: Final = 30_000_000
+
+
+class _File:
+    """One file's connection, and how far its wide sums are due."""
+
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+        # Each remembers the calls it read last; they stand at different calls.
+        self.thin = rollups.Folder(conn)
+        self.wide = rollups.Folder(conn)
+        self.looked = 0
+        self.due = 0
+
+
+class Rollup:
+    """The job, with what it keeps from run to run."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, _File] = {}
+
+    def run(self, context: Context) -> str:
+        """Take in what was recorded since the last run. Raises sqlite3.Error, and begins anew the next time."""
+        path = context.database
+        file = self._files.pop(path, None) or _File(visitor(path))
+        try:
+            said = self._fold(file, context)
+        except BaseException:
+            file.conn.close()
+            raise
+        if context.stopping.is_set():
+            file.conn.close()
+        else:
+            self._files[path] = file
+        return said
+
+    def _fold(self, file: _File, context: Context) -> str:
+        stopping = context.stopping.is_set
+        before = rollups.mark(file.conn, THIN_SET)
+
+        def thin() -> bool:
+            """Bring the thin sums to the newest call; False when the process is to end."""
+            file.looked = _now()
+            while not stopping() and file.thin.advance(THIN_SET, _now()):
+                pass
+            return not stopping()
+
+        def between() -> bool:
+            """While the wide ones are at work, the thin ones stay a second behind."""
+            return thin() if _now() - file.looked >= PERIOD * 1_000_000 else not stopping()
+
+        going = thin()
+        if going and _now() >= file.due:
+            while going and file.wide.round(_WIDE, _now(), between):
+                going = not stopping()
+            file.due = _now() + _WIDE_EVERY
+        more = rollups.mark(file.conn, THIN_SET) - before
+        return f"Summed {more:,} calls." if more > 0 else ""
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+run: Final = Rollup().run
