@@ -19,6 +19,7 @@ from gemgate.config.fitness import compare
 from gemgate.config.limits import OTHERS
 from gemgate.config.routes import read_routes
 from gemgate.config.settings import Project, Routing
+from gemgate.config.tables import Report
 from gemgate.core.catalog import Catalog
 from gemgate.core.routes import Route
 from gemgate.core.windows import Limits
@@ -45,27 +46,18 @@ def read_stored_route(
     ``others`` are the routes beside it. The route is None where anything is wrong. Fields are named as in
     ``targets[0]``, ``limits.rpm``; what is wrong with the route as a whole stands under ``targets``.
     """
-    wrong: dict[str, str] = {}
-
-    def report(fault: Fault) -> None:
-        """One sentence for each field, the first."""
-        field = _FIRST.sub("", fault.key) if fault.key.startswith("route[") else "targets"
-        wrong.setdefault(field, f"Expected {fault.expected}, found {fault.got_kind}. {_spoken(fault.remedy)}")
-
-    given = {key: value for key, value in body.items() if key != "name"}
-    found = read_routes(
-        [{**given, "name": name}], around.projects, around.routing.fallback, around.catalog, report
-    )
-    if not wrong and found:
-        compare((), [*others, found[0]], around.catalog, report)
-    return (found[0] if found and not wrong else None), wrong
+    route, wrong = _read(name, body, around)
+    if route is not None:
+        compare((), [*others, route], around.catalog, _reporting(wrong))
+    return (route if not wrong else None), wrong
 
 
 def join_routes(
     routes: Sequence[Route], stored: Iterable[tuple[str, Mapping[str, Any] | None]], around: Around
 ) -> tuple[tuple[Route, ...], dict[str, str]]:
     """The file's routes with the stored ones behind them; and those that are left out, each with the reason."""
-    every, bad = list(routes), {}
+    found: list[Route] = []
+    bad: dict[str, str] = {}
     own = {route.name for route in routes}
     for name, body in stored:
         if name in own:
@@ -74,12 +66,53 @@ def join_routes(
         if body is None:
             bad[name] = "what is stored of it cannot be read"
             continue
-        route, wrong = read_stored_route(name, body, every, around)
+        route, wrong = _read(name, body, around)
         if route is None:
-            bad[name] = "; ".join(f"{masked(field)}: {text}" for field, text in wrong.items())
+            bad[name] = _told(wrong)
         else:
-            every.append(route)
+            found.append(route)
+    every = [*routes, *found]
+    odd: dict[str, str] = {}
+    compare((), every, around.catalog, _reporting(odd))
+    if odd:  # seldom, so only now it is asked which of them it is
+        every = list(routes)
+        for route in found:
+            odd = {}
+            compare((), [*every, route], around.catalog, _reporting(odd))
+            if odd:
+                bad[route.name] = _told(odd)
+            else:
+                every.append(route)
     return tuple(every), bad
+
+
+def _read(name: str, body: Mapping[str, Any], around: Around) -> tuple[Route | None, dict[str, str]]:
+    """The route by the reader of the file's tables, not yet held against others; and what is wrong, by field."""
+    wrong: dict[str, str] = {}
+    given = {key: value for key, value in body.items() if key != "name"}
+    found = read_routes(
+        [{**given, "name": name}],
+        around.projects,
+        around.routing.fallback,
+        around.catalog,
+        _reporting(wrong),
+    )
+    return (found[0] if found and not wrong else None), wrong
+
+
+def _reporting(wrong: dict[str, str]) -> Report:
+    """Takes note of faults: one sentence for each field, the first."""
+
+    def report(fault: Fault) -> None:
+        """One fault."""
+        field = _FIRST.sub("", fault.key) if fault.key.startswith("route[") else "targets"
+        wrong.setdefault(field, f"Expected {fault.expected}, found {fault.got_kind}. {_spoken(fault.remedy)}")
+
+    return report
+
+
+def _told(wrong: Mapping[str, str]) -> str:
+    return "; ".join(f"{masked(field)}: {text}" for field, text in wrong.items())
 
 
 def join_limits(

@@ -111,8 +111,8 @@ class InForce:
         desk = self._desk
         with self._configuring.turn():
             async with self._swap:
-                made = await asyncio.to_thread(stored.build, configured, self._stored)
-                if made.book.rows() != desk.snapshot.book.rows():
+                made = await asyncio.to_thread(stored.build, configured, self._stored, desk.snapshot)
+                if _other(made, desk.snapshot):
                     with contextlib.suppress(Refused):
                         await self._keep_book(made)
                 self._configured = configured
@@ -122,8 +122,8 @@ class InForce:
     async def _follow(self, more: Stored) -> None:
         """Take over what is stored. Raises Refused while the record cannot take the prices: all stays as it was."""
         async with self._swap:
-            made = await asyncio.to_thread(stored.build, self._configured, more)
-            if made.book.rows() != self._desk.snapshot.book.rows():
+            made = await asyncio.to_thread(stored.build, self._configured, more, self._desk.snapshot)
+            if _other(made, self._desk.snapshot):
                 await self._keep_book(made)
             self._stored = more
             self._put(made, configured=False)
@@ -240,6 +240,11 @@ class InForce:
     def _before(self, used: Iterable[Use]) -> list[Use]:
         """Those that came before this process began, so through others."""
         return [row for row in used if row[1] < self._began]
+
+
+def _other(made: Snapshot, before: Snapshot) -> bool:
+    """Whether calls are priced by other rows than before."""
+    return made.book is not before.book and made.book.rows() != before.book.rows()
 
 
 def sound(every: Iterable[Budget], now: int) -> tuple[list[Budget], dict[str, str]]:

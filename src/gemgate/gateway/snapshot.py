@@ -6,8 +6,9 @@ administrators stored beside it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
+from typing import Any
 
 from gemgate.config import Project, Secret, Settings
 from gemgate.core.catalog import Catalog
@@ -29,12 +30,14 @@ class Snapshot:
     """One configuration. ``upstream`` overrides the configured base URL (the simulator of a demo).
 
     ``paused`` are projects that get no new tries, ``left_out`` stored things that cannot be meant, each with the
-    reason; both are as of ``revision`` of what is stored, -1 where nothing of it is in force.
+    reason; both are as of ``revision`` of what is stored, -1 where nothing of it is in force. ``priced`` is what the
+    price book is made of: the configuration's, the stored rows, and those of them that do not fit.
     """
 
     paused: frozenset[str] = frozenset()
     left_out: Mapping[str, str] = {}
     revision: int = -1
+    priced: tuple[PriceBook | None, Sequence[Mapping[str, Any]], dict[str, str]] = (None, (), {})
 
     def __init__(
         self,

@@ -82,19 +82,27 @@ def read(conn: sqlite3.Connection) -> Stored:
     )
 
 
-def build(configured: Configured, stored: Stored) -> Snapshot:
-    """The snapshot of a configuration and of what is stored beside it. Some 10 ms where prices are stored."""
+def build(configured: Configured, stored: Stored, before: Snapshot | None = None) -> Snapshot:
+    """The snapshot of a configuration and of what is stored beside it.
+
+    Some milliseconds for each stored price, unless the book is that of ``before``: it is taken over then.
+    """
     settings, catalog = configured.settings, configured.catalog
     projects, no_limits = join_limits(configured.projects, stored.limits, catalog)
     around = Around(configured.projects, settings.routing, catalog)
     routes, no_routes = join_routes(settings.routes, stored.routes, around)
-    book, no_prices = dated.joined(configured.book, stored.prices)
+    ground = (configured.book, stored.prices)
+    if before is not None and before.priced[0] is configured.book and before.priced[1] == stored.prices:
+        book, no_prices = before.book, before.priced[2]
+    else:
+        book, no_prices = dated.joined(*ground)
     demo = projects[0] if configured.demo is not None else None
     if demo is None:
         settings = replace(settings, projects=projects)
     made = Snapshot(replace(settings, routes=routes), book, configured.upstream, demo, catalog)
     made.paused = stored.paused
     made.revision = stored.number
+    made.priced = (*ground, no_prices)
     made.left_out = {
         **dict(stored.bad),
         **{f"route {name}": why for name, why in no_routes.items()},
