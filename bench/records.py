@@ -91,7 +91,9 @@ def questions() -> list[Question]:
                 ("model,key", REST),
                 ("client,model", REST),
             ):
-                path = f"/api/v1/{report}?from={span}" + (f"&group={group}" if group else "")
+                path = f"/api/v1/{report}?from={span}" + (
+                    "".join(f"&group={name}" for name in group.split(",") if name)
+                )
                 found.append(Question(f"{report} by {group or 'nothing'}, {span[1:]}", path, most))
         found.append(Question(f"usage compared, {span[1:]}", f"/api/v1/usage?from={span}&compare=true", REST))
         found.append(Question(f"calls, {span[1:]}", f"/api/v1/calls?from={span}", REST))

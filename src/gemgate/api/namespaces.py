@@ -10,7 +10,11 @@ from gemgate.api import (
     advice,
     audit,
     budgets,
+    costs,
+    errors,
     events,
+    fallbacks,
+    generate,
     health,
     keys,
     limits,
@@ -27,9 +31,13 @@ from gemgate.api import (
 
 NAMESPACES: Final[tuple[Namespace, ...]] = (
     health.namespace,
+    generate.namespace,
     live.namespace,  # calls: the list, one call, the feed
     usage.namespace,
     performance.namespace,
+    costs.namespace,
+    errors.namespace,
+    fallbacks.namespace,
     models.namespace,
     routes.namespace,
     projects.namespace,
