@@ -13,9 +13,10 @@ from typing import Final
 import msgspec
 
 from gemgate.insight.cubes import Grain
+from gemgate.insight.sets import THIN_SET
 from gemgate.store.reports.asked import Ask
+from gemgate.store.rollups import mark
 
-_MARK: Final = "rollup.thin"
 _KEY: Final = ("model", "project", "verdict", "reason", "status", "next_model", "next_project")
 _SUMMED: Final = f"""
 SELECT {", ".join(_KEY)}, sum(tries), sum(list_nano), sum(billed_nano) FROM failures
@@ -90,7 +91,8 @@ def _rows(conn: sqlite3.Connection, start: int, until: int) -> Iterator[_Row]:
     """Key and sums, a key perhaps several times."""
     hour, day = Grain.HOUR.span, Grain.DAY.span
     first, last = -(-start // hour) * hour, until // hour * hour
-    if first >= last:
+    folded = mark(conn, THIN_SET)
+    if first >= last or folded < 0:  # no whole hour, or a table that is being emptied
         yield from conn.execute(_BY_TIME, (start, until))
         return
     for low, high in ((start, first), (last, until)):
@@ -103,5 +105,4 @@ def _rows(conn: sqlite3.Connection, start: int, until: int) -> Iterator[_Row]:
     for grain, low, high in spans:
         if low < high:
             yield from conn.execute(_SUMMED, (int(grain), low, high))
-    mark = conn.execute("SELECT seq FROM marks WHERE name = ?", (_MARK,)).fetchone()
-    yield from conn.execute(_BY_SEQ, (mark[0] if mark else 0, first, last))
+    yield from conn.execute(_BY_SEQ, (folded, first, last))
