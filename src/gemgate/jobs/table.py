@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from gemgate.jobs import advice, rollup
+from gemgate.jobs import advice, reprice, rollup
 from gemgate.jobs.context import Context
 
 
@@ -21,4 +21,7 @@ class Job(NamedTuple):
 JOBS: Final[tuple[Job, ...]] = (
     Job("rollup", rollup.run, rollup.PERIOD, "Brings the sums that reports read up to the newest call."),
     Job("advice", advice.run, advice.PERIOD, "Looks over the record for what could cost less."),
+    Job(
+        "reprice", reprice.run, reprice.PERIOD, "Prices spans of the record anew, as somebody has asked for."
+    ),
 )

@@ -24,6 +24,7 @@ from gemgate.core.pricing import PriceBook, cost
 from gemgate.core.spending import UNMETERED
 from gemgate.core.usage import Detail, Usage
 from gemgate.dialects.gemini.methods import GENERATING
+from gemgate.store import rollups
 from gemgate.store.connection import Connection
 
 Place = tuple[int, int]
@@ -97,10 +98,11 @@ class Call(NamedTuple):
 
 
 class Anew(NamedTuple):
-    """A call whose money changes: the costs of all its tries, in order, as they shall be."""
+    """A call with what its tries shall cost, in order; None for one that keeps its cost, unlooked at."""
 
     call: Call
-    costs: tuple[Cost, ...]
+    costs: tuple[Cost | None, ...]
+    changes: bool
 
 
 def count(
@@ -126,15 +128,15 @@ def read(conn: sqlite3.Connection, after: Place, until: int, limit: int) -> list
     ]
 
 
-def anew(call: Call, book: PriceBook, free: Collection[str], model: str = "") -> Anew | None:
-    """What a call costs by a book; None where nothing changes.
+def anew(call: Call, book: PriceBook, free: Collection[str], model: str = "") -> Anew:
+    """What a call costs by a book.
 
     ``free`` are the projects that pay nothing now: they decide where the record does not tell (a try that cost
     nothing at list price). ``model``: only tries that are priced as this model.
     """
     only = book.resolve(model) if model else ""
     costs = tuple(_cost(one, book, free, only) for one in call.tries)
-    return None if all(map(_same, call.tries, costs)) else Anew(call, costs)
+    return Anew(call, costs, any(map(differs, call.tries, costs)))
 
 
 def write(conn: Connection, changes: Sequence[Anew], ids: Mapping[str, int]) -> None:
@@ -142,11 +144,28 @@ def write(conn: Connection, changes: Sequence[Anew], ids: Mapping[str, int]) -> 
 
     Needs the caller's transaction. What was read must still be so: one re-pricing at a time.
     """
-    for change in changes:
-        for one, cost_ in zip(change.call.tries, change.costs, strict=True):
-            if not _same(one, cost_):
-                _write_try(conn, one, cost_, ids)
-        _write_call(conn, change)
+    with rollups.correcting(conn, [change.call.seq for change in changes]):
+        for change in changes:
+            for one, cost_ in zip(change.call.tries, change.costs, strict=True):
+                if cost_ is not None and differs(one, cost_):
+                    _write_try(conn, one, cost_, ids)
+            _write_call(conn, change)
+
+
+def move(
+    conn: Connection, number: int, step: tuple[int, int], total: int, result: Mapping[str, object]
+) -> bool:
+    """Say how far a re-pricing (a job's number) has come: from ``step[0]`` calls done to ``step[1]``.
+
+    False when it is not there any more: it was cancelled, or another process does it. Needs the transaction that
+    changes these calls.
+    """
+    done, more = step
+    row = conn.execute(
+        "UPDATE jobs SET done = ?, total = ?, result = ? WHERE id = ? AND state = 'running' AND done = ?",
+        (more, total, msgspec.json.encode(result).decode(), number, done),
+    )
+    return row.rowcount > 0
 
 
 def _write_try(conn: Connection, one: Try, cost_: Cost, ids: Mapping[str, int]) -> None:
@@ -168,9 +187,10 @@ def _write_try(conn: Connection, one: Try, cost_: Cost, ids: Mapping[str, int]) 
 def _write_call(conn: Connection, change: Anew) -> None:
     """The sums of a call, and of its key's hour."""
     call = change.call
-    guessed = [cost_ for one, cost_ in zip(call.tries, change.costs, strict=True) if one.estimated]
+    costs = [cost_ or one.cost for one, cost_ in zip(call.tries, change.costs, strict=True)]
+    guessed = [cost_ for one, cost_ in zip(call.tries, costs, strict=True) if one.estimated]
     sums = (
-        *(_sum(cost_.total for cost_ in change.costs), _sum(cost_.billed for cost_ in change.costs)),
+        *(_sum(cost_.total for cost_ in costs), _sum(cost_.billed for cost_ in costs)),
         *(_sum(cost_.total for cost_ in guessed), _sum(cost_.billed for cost_ in guessed)),
     )
     conn.execute(_SET_CALL, (*sums, call.seq))
@@ -213,13 +233,13 @@ def _tries(conn: sqlite3.Connection, call: int, priced: bool, tier: str) -> Iter
         )
 
 
-def _cost(one: Try, book: PriceBook, free: Collection[str], only: str) -> Cost:
-    """What a try costs by the book; what it has cost where nothing of it has a price there."""
+def _cost(one: Try, book: PriceBook, free: Collection[str], only: str) -> Cost | None:
+    """What a try costs by the book; None where it is none of those that are priced anew."""
     if not one.priced:
-        return one.cost
+        return None
     model = one.served or book.routed(one.model, one.sent_at)
     if only and book.resolve(model) != only:
-        return one.cost
+        return None
     found = cost(book.price(model, one.tier, one.sent_at), one.usage, free=_was_free(one, free))
     return Cost(
         min(found.input, MOST),
@@ -241,11 +261,11 @@ def _was_free(one: Try, free: Collection[str]) -> bool:
     return one.cost.billed == 0
 
 
-def _same(one: Try, other: Cost) -> bool:
-    """Whether the money on record is this already, whichever row of whichever book it came from."""
-    return other is one.cost or (
-        msgspec.structs.replace(other, price="") == one.cost and (one.price_id is None) == (not other.price)
-    )
+def differs(one: Try, other: Cost | None) -> bool:
+    """Whether a try's money on record is another than this, whichever row of whichever book either came from."""
+    if other is None:
+        return False
+    return msgspec.structs.replace(other, price="") != one.cost or (one.price_id is None) != (not other.price)
 
 
 def _held(charge: Charge) -> Charge:
