@@ -48,7 +48,7 @@ class Filters(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     tag: Annotated[list[_Text], _names("A tag that it has.")] = []
     user: Annotated[list[_Text], _names("The user of the caller's on whose behalf it was made.")] = []
     project: Annotated[list[_Text], _names("The project that answered, else the last one tried.")] = []
-    method: Annotated[list[_Text], _names("The method, such as generateContent.")] = []
+    method: Annotated[list[_Text], _names("The method, such as models.generateContent.")] = []
     client: Annotated[list[_Text], _names("The client program.")] = []
     door: Annotated[list[_Text], _names("What of OpenAI's was asked for, such as chat.")] = []
     finish: Annotated[list[_Text], _names("The finish reason, such as MAX_TOKENS.")] = []
