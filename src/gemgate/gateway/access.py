@@ -28,6 +28,7 @@ from gemgate.gateway.ticket import Ticket
 from gemgate.gateway.wiring import client_credential
 
 _ELSEWHERE = frozenset({"openai.batches.create"})  # the models stand in a file that it names
+_PROOF = console.HEADER.encode()
 AGAIN = 0.5  # seconds after which the keys are looked for anew
 
 
@@ -39,7 +40,7 @@ async def enter(ticket: Ticket, desk: Desk) -> None:
     snapshot = ticket.snapshot
     if desk.keys is None:
         raise _unread()
-    if _by_console(ticket, desk):
+    if by_console(ticket.exchange, desk.secret, desk.clock.now()):
         ticket.client = console.CLIENT
         return
     if not desk.keys.any and not snapshot.settings.needs_key:
@@ -57,13 +58,12 @@ async def enter(ticket: Ticket, desk: Desk) -> None:
     ticket.tags = key.tags
 
 
-def _by_console(ticket: Ticket, desk: Desk) -> bool:
+def by_console(exchange: Exchange, secret: bytes, now: int) -> bool:
     """Whether the console of this data folder asks, for an operator of its own: such a call needs no key."""
-    exchange = ticket.exchange
-    word = exchange.header(console.HEADER.encode())
+    word = exchange.header(_PROOF)
     if not word or not loopback(exchange.client):
         return False
-    return console.proven(desk.secret, word, desk.clock.now(), exchange.verb, exchange.raw_path)
+    return console.proven(secret, word, now, exchange.verb, exchange.raw_path)
 
 
 async def _uploader(ticket: Ticket, desk: Desk, keys: Keys) -> Key:
