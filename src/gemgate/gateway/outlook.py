@@ -141,10 +141,13 @@ class Outlook:
 
     def source(self, window: Window) -> str:
         """Where a window's limit comes from: file, stored, tier or learned; empty where none is known."""
+        if window.window == "spend":
+            payer = window.family or window.project
+            members = [one for one in self.configured.projects if (one.billing_account or one.name) == payer]
+            usual = "tier" if window.limit is not None else ""
+            return "file" if any(one.spend is not None for one in members) else usual
         if window.source != "config":
             return window.source
-        if window.window == "spend":
-            return "file"
         if not window.project:
             own = {route.name for route in self.configured.settings.routes}
             return "file" if window.family in own else "stored"
