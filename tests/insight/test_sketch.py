@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gemgate.insight.sketch import ERROR, METRICS, MOST, Sketch, Sketches, bucket, lanes_of, middle
+from gemgate.insight.sketch import ERROR, METRICS, MOST, Sketch, Sketches, added, bucket, lanes_of, middle
 
 NUMBERS = st.integers(0, 300) | st.integers(0, 10**8) | st.integers(0, MOST)
 
@@ -68,7 +68,7 @@ def test_any_order_of_merges_gives_the_same(parts: list[list[int]], chance: obje
     for piece in pieces:
         merged.merge(Sketch.decode(piece.encode()))
     assert merged == whole
-    assert merged.lanes == lanes_of(bucket(value) for part in parts for value in part)
+    assert merged.lanes == lanes_of([bucket(value) for part in parts for value in part])
 
 
 @given(st.lists(st.lists(NUMBERS, max_size=60), min_size=4, max_size=4))
@@ -83,13 +83,26 @@ def test_four_come_back_from_their_bytes(values: list[list[int]]) -> None:
     assert bool(back) is any(values)
 
 
+FOURS = st.lists(st.lists(NUMBERS, max_size=40), min_size=4, max_size=4)
+
+
+@given(st.lists(FOURS, max_size=5))
+def test_numbers_are_added_to_a_body_as_if_all_came_at_once(batches: list[list[list[int]]]) -> None:
+    body = None
+    for batch in batches:
+        body = added(body, [[bucket(value) for value in values] for values in batch])
+    if body is not None:
+        whole = [sketch([value for batch in batches for value in batch[place]]).lanes for place in range(4)]
+        assert Sketches.decode(body) == Sketches(*whole)
+
+
 def test_many_of_one_number_take_little_room() -> None:
     made = Sketch()
     made.add(1_000_000, 2**31)
     assert made.count == 2**31
     assert Sketch.decode(made.encode()) == made
     assert len(made.encode()) < 40
-    spread = Sketches(*(lanes_of(bucket(9_000 + place * place) for place in range(3_000)) for _ in METRICS))
+    spread = Sketches(*(lanes_of([bucket(9_000 + place * place) for place in range(3_000)]) for _ in METRICS))
     assert len(spread.encode()) < 4_000
 
 

@@ -19,6 +19,7 @@ from gemgate.insight.fold import CallFact, Cell, Part, Sums, failures, minutes, 
 
 Place = tuple[int, int, int, "int | Cell", int]
 """Cube, grain (seconds), slot (UTC µs), a, b: which sum. ``a`` of a cell is the cell itself."""
+_Gathered = dict[Place, list[Sums]]
 _Base = dict[tuple[int, Cell, tuple[int, ...]], Sums]
 
 THIN_SET: Final = "thin"
@@ -75,9 +76,10 @@ class Batch:
         if self._hours is None:
             self._hours = _grouped((part.at - part.at % _HOUR, part) for part in self.parts)
         if SETS[name] == (CELLS,):
-            owned: set[Place] = set()
+            gathered: _Gathered = {}
             for (slot, cell, _), sums in self._hours.items():
-                _share(found.sums, owned, (CELLS, Grain.HOUR.value, slot, cell, 0), sums)
+                gathered.setdefault((CELLS, Grain.HOUR.value, slot, cell, 0), []).append(sums)
+            _made(gathered, found.sums)
         else:
             _pairs(self._hours, SETS[name], found)
         return found
@@ -100,37 +102,36 @@ def _thin(found: Sequence[Part], since: int, into: Folded) -> None:
         for part in found
     )
     shortest: dict[Place, Sums] = {}
-    owned: set[Place] = set()
+    gathered: _Gathered = {}
     for cube in THIN.values():
         place = places(cube)
         for (slot, cell, tags), sums in base.items():
             for one, other in place(cell, tags):
-                _share(shortest, owned, (cube, 0, slot, one, other), sums)
-    quarters: dict[Place, Sums] = {}
-    owned = set()
+                gathered.setdefault((cube, 0, slot, one, other), []).append(sums)
+    _made(gathered, shortest)
     for (cube, _, slot, a, b), sums in shortest.items():
         if slot >= since:
             into.sums[cube, Grain.MINUTE.value, slot, a, b] = sums
-        _share(quarters, owned, (cube, Grain.QUARTER.value, slot - slot % _QUARTER, a, b), sums)
-    into.sums.update(quarters)
-    shorter = quarters
-    for grain in _LONGER:
+    shorter = shortest
+    for grain in (Grain.QUARTER, Grain.HOUR, Grain.DAY):
         longer: dict[Place, Sums] = {}
-        owned = set()
+        gathered = {}
         for (cube, _, slot, a, b), sums in shorter.items():
-            _share(longer, owned, (cube, grain.value, slot - slot % grain.span, a, b), sums)
+            gathered.setdefault((cube, grain.value, slot - slot % grain.span, a, b), []).append(sums)
+        _made(gathered, longer)
         into.sums.update(longer)
         shorter = longer
 
 
 def _pairs(hours: _Base, cubes: tuple[int, ...], into: Folded) -> None:
-    owned: set[Place] = set()
     day = Grain.DAY.value
+    gathered: _Gathered = {}
     for cube in cubes:
         place = places(cube)
         for (slot, cell, tags), sums in hours.items():
             for a, b in place(cell, tags):
-                _share(into.sums, owned, (cube, day, slot - slot % _DAY, a, b), sums)
+                gathered.setdefault((cube, day, slot - slot % _DAY, a, b), []).append(sums)
+    _made(gathered, into.sums)
 
 
 def _beside(call: CallFact, into: Folded) -> None:
@@ -144,18 +145,10 @@ def _beside(call: CallFact, into: Folded) -> None:
         busy[minute] = busy.get(minute, 0) + span
 
 
-def _share(sums: dict[Place, Sums], owned: set[Place], place: Place, more: Sums) -> None:
-    """Add to a place; the first sums there are another's, which must not change, so the second copies them."""
-    have = sums.get(place)
-    if have is None:
-        sums[place] = more
-        return
-    if place not in owned:
-        owned.add(place)
-        copy = Sums()
-        copy.merge(have)
-        have = sums[place] = copy
-    have.merge(more)
+def _made(gathered: _Gathered, into: dict[Place, Sums]) -> None:
+    """Sums of sums; where there is one alone, it stands in several places, and is not changed any more."""
+    for place, found in gathered.items():
+        into[place] = Sums.of(found)
 
 
 def _add(into: dict[tuple[int, ...], list[int]], key: tuple[int, ...], numbers: Iterable[int]) -> None:

@@ -9,8 +9,9 @@ Laws:
 - a sketch in memory is one integer of 32-bit lanes, the count of bucket b in lane b: adding two such integers
   merges them at the speed of memory. A sketch must hold fewer than 2**32 numbers.
 
-A body (``Sketches.encode``) holds one sketch for each of ``METRICS``, in that order: a byte for its form, then
-either each number's bucket (few numbers) or the deflated lanes between the lowest and the highest bucket.
+A body (``Sketches.encode``) holds one sketch for each of ``METRICS``, in that order. Its first byte is 0 and each
+number's bucket follows (few numbers), or it says how many bytes the largest count needs, and the deflated lanes
+between the lowest and the highest bucket follow: first the lowest byte of each, then the second …
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from __future__ import annotations
 import struct
 import zlib
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from collections import Counter
+from collections.abc import Sequence
+from itertools import accumulate, chain, pairwise
 from typing import Final
 
 METRICS: Final = ("duration", "first_byte", "rate", "overhead")
@@ -32,8 +34,9 @@ MOST: Final = 2**50
 
 _EXACT: Final = 128
 _LANE: Final = 32
-_FEW: Final = 40  # numbers; their buckets take less room than deflated lanes
-_PLAIN, _DEFLATED = 0, 1
+_FEW: Final = 60  # numbers; their buckets take less room and time than deflated lanes
+_PLAIN: Final = 0
+_MANY: Final = 64  # numbers that are counted quicker by a hash table
 _HEAD: Final = struct.Struct("<8H")
 _WINDOW: Final = -12  # raw deflate with 4 KB of memory: lanes repeat within that
 
@@ -54,16 +57,35 @@ def middle(place: int) -> int:
     return ((place - (power << 6)) << power) + (1 << (power - 1))
 
 
-def lanes_of(buckets: Iterable[int]) -> int:
+def lanes_of(buckets: Sequence[int]) -> int:
     """The lanes of numbers whose buckets are known, each as often as it stands there."""
-    found = sorted(buckets)
-    if not found:
+    if not buckets:
         return 0
-    low = found[0]
-    counts = [0] * (found[-1] - low + 1)
-    for place in found:
-        counts[place - low] += 1
+    low = min(buckets)
+    counts = [0] * (max(buckets) - low + 1)
+    if len(buckets) > _MANY:
+        for place, count in Counter(buckets).items():
+            counts[place - low] = count
+    else:
+        for place in buckets:
+            counts[place - low] += 1
     return int.from_bytes(struct.pack(f"<{len(counts)}I", *counts), "little") << (_LANE * low)
+
+
+def added(body: bytes | None, more: Sequence[Sequence[int]]) -> bytes:
+    """The body (None: of nothing) with numbers added, by their buckets, for each of ``METRICS``.
+
+    Raises ValueError for bytes that are no body.
+    """
+    sizes = tuple(map(len, more))
+    if body is None and sum(sizes) <= _FEW:
+        return struct.pack(f"<5B{sum(sizes)}H", _PLAIN, *sizes, *chain.from_iterable(map(sorted, more)))
+    if body is not None and body[:1] == b"\0" and sum(sizes) + sum(body[1:5]) <= _FEW:
+        return added(None, [(*have, *new) for have, new in zip(_places(body), more, strict=True)])
+    lanes = [lanes_of(buckets) for buckets in more]
+    if body is not None:
+        lanes = [one + have for one, have in zip(lanes, Sketches.decode(body).lanes, strict=True)]
+    return Sketches(*lanes).encode()
 
 
 class Sketch:
@@ -154,57 +176,68 @@ class Sketches:
 
     def encode(self) -> bytes:
         """All four as bytes, for ``decode``."""
-        parts = [_cut(lanes) for lanes in self.lanes]
-        sizes = [sum(counts) for _, counts in parts]
-        if sum(sizes) <= _FEW:
-            places = [
-                low + place
-                for low, counts in parts
-                for place, count in enumerate(counts)
-                for _ in range(count)
-            ]
-            return struct.pack(f"<5B{len(places)}H", _PLAIN, *sizes, *places)
-        head = _HEAD.pack(*(number for low, counts in parts for number in (low, len(counts))))
-        dense = b"".join(struct.pack(f"<{len(counts)}I", *counts) for _, counts in parts)
-        return bytes((_DEFLATED,)) + head + zlib.compress(dense, 1, _WINDOW)
+        # Each number sets a bit at least: the bits are counted quicker than the numbers.
+        if sum(lanes.bit_count() for lanes in self.lanes) <= _FEW:
+            parts = [_cut(lanes) for lanes in self.lanes]
+            sizes = [sum(counts) for _, counts in parts]
+            if sum(sizes) <= _FEW:
+                places = [
+                    low + place
+                    for low, counts in parts
+                    for place, count in enumerate(counts)
+                    if count
+                    for _ in range(count)
+                ]
+                return struct.pack(f"<5B{len(places)}H", _PLAIN, *sizes, *places)
+        cuts = [_trim(lanes) for lanes in self.lanes]
+        head = _HEAD.pack(*(number for low, dense in cuts for number in (low, len(dense) // 4)))
+        planes = [b"".join(dense[plane::4] for _, dense in cuts) for plane in range(4)]
+        while not planes[-1].strip(b"\0"):
+            planes.pop()
+        return bytes((len(planes),)) + head + zlib.compress(b"".join(planes), 1, _WINDOW)
 
     @classmethod
     def decode(cls, body: bytes) -> Sketches:
         """The four of ``encode``. Raises ValueError for other bytes."""
         try:
-            return cls(*(_plain(body) if body[0] == _PLAIN else _deflated(body)))
+            return cls(*(map(lanes_of, _places(body)) if body[0] == _PLAIN else _deflated(body)))
         except (struct.error, zlib.error, IndexError) as fault:
             raise ValueError(f"no sketches: {fault}") from None
 
 
-def _plain(body: bytes) -> list[int]:
-    sizes = body[1:5]
-    places = struct.unpack_from(f"<{sum(sizes)}H", body, 5)
-    found, place = [], 0
-    for size in sizes:
-        found.append(lanes_of(places[place : place + size]))
-        place += size
-    return found
+def _places(body: bytes) -> list[tuple[int, ...]]:
+    """The buckets in a body of few numbers."""
+    places = struct.unpack_from(f"<{sum(body[1:5])}H", body, 5)
+    ends = [*accumulate(body[1:5], initial=0)]
+    return [places[start:end] for start, end in pairwise(ends)]
 
 
 def _deflated(body: bytes) -> list[int]:
     head = _HEAD.unpack_from(body, 1)
-    dense = zlib.decompress(body[1 + _HEAD.size :], _WINDOW)
+    planes = zlib.decompress(body[1 + _HEAD.size :], _WINDOW)
+    whole = sum(head[1::2])
+    if body[0] > 4 or len(planes) != whole * body[0]:
+        raise ValueError("no sketches: the lanes end elsewhere")
+    dense = bytearray(4 * whole)
+    for plane in range(body[0]):
+        dense[plane::4] = planes[plane * whole : (plane + 1) * whole]
     found, place = [], 0
     for low, length in zip(head[::2], head[1::2], strict=True):
-        end = place + length * 4
-        found.append(int.from_bytes(dense[place:end], "little") << (_LANE * low))
-        place = end
-    if place != len(dense):
-        raise ValueError("no sketches: the lanes end elsewhere")
+        found.append(int.from_bytes(dense[4 * place : 4 * (place + length)], "little") << (_LANE * low))
+        place += length
     return found
+
+
+def _trim(lanes: int) -> tuple[int, bytes]:
+    """The lowest bucket in use, and the bytes of the lanes from there to the highest."""
+    if not lanes:
+        return 0, b""
+    low = ((lanes & -lanes).bit_length() - 1) // _LANE
+    lanes >>= _LANE * low
+    return low, lanes.to_bytes(-(-lanes.bit_length() // _LANE) * 4, "little")
 
 
 def _cut(lanes: int) -> tuple[int, tuple[int, ...]]:
     """The lowest bucket in use, and the counts from there to the highest."""
-    if not lanes:
-        return 0, ()
-    low = ((lanes & -lanes).bit_length() - 1) // _LANE
-    lanes >>= _LANE * low
-    length = -(-lanes.bit_length() // _LANE)
-    return low, struct.unpack(f"<{length}I", lanes.to_bytes(length * 4, "little"))
+    low, dense = _trim(lanes)
+    return low, struct.unpack(f"<{len(dense) // 4}I", dense)

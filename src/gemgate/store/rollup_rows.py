@@ -14,7 +14,6 @@ from typing import Any, Final, NamedTuple
 from gemgate.insight.cubes import CELL, CELLS
 from gemgate.insight.facts import FACTS
 from gemgate.insight.sets import Folded, Place
-from gemgate.insight.sketch import Sketches
 
 _MOST: Final = 2**63 - 1
 _PLACE: Final = "cube, grain, slot, a, b"
@@ -97,7 +96,7 @@ def stored(conn: sqlite3.Connection, folded: Folded, known: Mapping[Any, int]) -
     """The sketches that are there already, of those that a batch adds to."""
     found: dict[Place, bytes] = {}
     for place, sums in folded.sums.items():
-        if sums.sketched and (place[0] != CELLS or place[3] in known):
+        if sums.answered and (place[0] != CELLS or place[3] in known):
             row = conn.execute(_BODY, _numbered(place, known)).fetchone()
             if row is not None:
                 found[place] = row[0]
@@ -108,12 +107,9 @@ def merged(folded: Folded, there: Mapping[Place, bytes]) -> list[tuple[Place, by
     """The sketches as they will be once a batch is in them."""
     found = []
     for place, sums in sorted(folded.sums.items()):
-        if sums.sketched:
-            lanes = sums.sketches
-            if place in there:
-                lanes = Sketches.decode(there[place])
-                lanes.merge(sums.sketches)
-            found.append((place, lanes.encode()))
+        body = sums.sketched(there.get(place))
+        if body is not None:
+            found.append((place, body))
     return found
 
 
