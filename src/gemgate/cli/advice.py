@@ -66,7 +66,7 @@ def _run(settings: Settings, *, refresh: bool) -> Run:
     try:
         with opened(settings) as conn:
             found = None if refresh else evidence.last(conn)
-            if found is not None:
+            if found is not None and found.calls:
                 return found
             with _progress(min(evidence.MOST, reports.latest(conn))) as said:
                 found = advice.study(conn, settings, now, said)

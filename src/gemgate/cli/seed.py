@@ -90,7 +90,7 @@ def _trace(path: Path) -> Trace:
 def _sow(conn: Connection, what: tuple[Plan, Trace | None, PriceBook], said: Said, *, alone: bool) -> None:
     """Write a plan's calls. Whatever takes long is worked out between the transactions."""
     plan, trace, book = what
-    seeds.unhurried(conn)
+    seeds.prepare(conn, alone=alone)
     pool = seeding.pool(plan, trace, book, plan.since)
     sower = written(conn, lambda inside: seeds.begin(inside, plan, book, seeding.keys(pool), plan.until))
     size = seeds.BATCH if alone else seeds.SLICE
@@ -114,7 +114,7 @@ def _sow(conn: Connection, what: tuple[Plan, Trace | None, PriceBook], said: Sai
 
 
 def _learn(conn: Connection, sower: seeds.Sower, pool: list[Pattern], *, alone: bool) -> None:
-    size = len(pool) if alone else seeds.SLICE
+    size = len(pool) if alone else seeds.SLICE // 2
     for place in range(0, len(pool), size):
         seeds.once(conn, partial(sower.learn, patterns=pool[place : place + size]), alone=alone)
 
@@ -125,7 +125,7 @@ def _remove(settings: Settings) -> None:
         if not found:
             click.echo("Nothing is seeded here.")
             return
-        seeds.unhurried(conn)
+        seeds.prepare(conn, alone=alone)
         size = seeds.BATCH if alone else seeds.SLICE
         with _progress("Removing", sum(one.high - one.low + 1 for one in found)) as said:
             for one in found:

@@ -1,4 +1,8 @@
-"""Looks over the record once an hour for what could cost less, and keeps what it finds."""
+"""Looks over the record once an hour for what could cost less, and keeps what it finds.
+
+A record that was small at the last run is looked over at every turn of the job: that is cheap, and a new one has
+its first findings soon.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,10 @@ from gemgate.store import evidence, stored_prices
 from gemgate.store.connection import Connection, reader, sliced, visitor
 from gemgate.store.evidence import Run
 
-PERIOD: Final = 3_600.0
-"""Seconds between two runs."""
+PERIOD: Final = 300.0
+"""Seconds between two turns of the job."""
+_EVERY: Final = 3_500_000_000
+_SMALL: Final = 5_000
 DAYS: Final = 30
 """How far back a run looks, in days, unless the record or the sample ends before."""
 _DAY: Final = 86_400_000_000
@@ -35,7 +41,7 @@ class Stopped(Exception):
 
 
 def run(context: Context) -> str:
-    """One run of the job, unless the last one was within the hour (the console was started anew)."""
+    """One turn of the job: nothing when the last run was within the hour and saw many calls."""
     now = time.time_ns() // 1000
 
     def said(_: int) -> None:
@@ -45,7 +51,7 @@ def run(context: Context) -> str:
 
     with contextlib.closing(reader(context.database)) as conn:
         before = evidence.last(conn)
-        if before is not None and 0 <= now - before.as_of < PERIOD * 1_000_000 * 0.9:
+        if before is not None and before.calls >= _SMALL and 0 <= now - before.as_of < _EVERY:
             return ""
         try:
             found = study(conn, context.settings, now, said)
