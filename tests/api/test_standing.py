@@ -15,6 +15,7 @@ from gemgate.config.book import load_book
 from gemgate.core.health import Change
 from gemgate.core.pricing import cost
 from gemgate.core.quota import Limits, Window
+from gemgate.core.remedies import REMEDIES
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
 from gemgate.store import audit, boots, quotas, stored_limits
@@ -188,7 +189,7 @@ def test_quotas_show_windows_with_their_source_breakers_with_a_remedy_and_refusa
     spend = rows["", "bills", "spend"]
     assert (spend["limit"], spend["source"]) == (20 * 10**9, "file")
     remedies = {one["name"]: one["remedy"] for one in found["breakers"]}
-    assert "Make a new key" in remedies["one/1"]
+    assert remedies["one/1"] == REMEDIES["key_leaked"]
     (refusal,) = found["refusals"]
     assert (refusal["model"], refusal["project"], refusal["reason"]) == (FLASH, "two", "quota_minute")
     assert refusal["retry_after"] == 7_000_000
