@@ -171,6 +171,7 @@ class _Maker:
         self._weights = [work.weight for work in WORKS]
 
     def pattern(self, place: int, seen: Replayed | None) -> Pattern:
+        """The pattern at a place of the pool, after a call of a trace where there is one."""
         chance = self._chance
         work = chance.pick(WORKS, self._weights)
         if seen is not None and seen.client:
