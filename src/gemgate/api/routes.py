@@ -177,7 +177,9 @@ class RouteDeleted(msgspec.Struct, kw_only=True):
 class RouteQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which routes."""
 
-    source: Source | None = None
+    source: Annotated[
+        Source | None, Meta(description="Only routes of gemgate.toml, or only stored ones.")
+    ] = None
     limit: named.Limit = 50
     cursor: named.Cursor = ""
 
