@@ -50,7 +50,7 @@ class BudgetQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which budgets."""
 
     removed: Annotated[bool, Meta(description="Also those that were removed.")] = False
-    scope: Scope | None = None
+    scope: Annotated[Scope | None, Meta(description="Only those of this: what the budget counts.")] = None
     limit: named.Limit = 50
     cursor: named.Cursor = ""
 

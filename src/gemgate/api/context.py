@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
@@ -26,6 +27,9 @@ OPEN: Final = "open"
 """The name of whoever asks while no token was ever made."""
 
 _HOW: Final = "Send it as `Authorization: Bearer gg-admin-…`; `gemgate admin-token create` makes one."
+# Readers that wait for the next request, by file; more than these would only hold memory.
+_IDLE: Final = "gemgate_readers"
+_KEPT: Final = 4
 # Databases whose schema was looked at: it never goes back.
 _SEEN: Final = "gemgate_records"
 # Each write is followed by a pause as long, also when several requests write: the gateway must get its turn.
@@ -169,9 +173,30 @@ def _token() -> str:
 
 @contextlib.contextmanager
 def _opened() -> Iterator[Connection]:
+    """A reader: one that an earlier request left, else a new one, which reads the whole schema first."""
     _require_record()
-    with contextlib.closing(reader(settings().database)) as conn:
+    path = settings().database
+    idle: dict[Path, list[tuple[int, Connection]]] = current_app.extensions.setdefault(_IDLE, {})
+    file = path.stat().st_ino
+    kept = idle.setdefault(path, [])
+    conn = None
+    while conn is None:
+        try:
+            known, conn = kept.pop()
+        except IndexError:
+            known, conn = file, reader(path)
+        if known != file:  # another file has this name now, such as a backup that was brought back
+            conn.close()
+            conn = None
+    try:
         yield conn
+    except BaseException:
+        conn.close()
+        raise
+    if len(kept) < _KEPT:
+        kept.append((file, conn))
+    else:
+        conn.close()
 
 
 def _require_record() -> None:

@@ -40,6 +40,7 @@ _SAID: Final = {
     401: "A token is missing, unknown, disabled or past its time.",
     403: "The token may not do this, or the request comes from a page of another site.",
     404: "There is nothing of this name.",
+    405: "This is no number, and what it may be else does not take this method.",
     409: "It cannot be done as things are; `hint` says what stands against it.",
     413: "The body is too large.",
     415: "The body is not JSON.",
@@ -70,7 +71,7 @@ def document(api: Api, base: str) -> Schema:
         "info": {"title": api.title, "version": api.version, "description": api.description},
         "basePath": base,
         "consumes": [JSON],
-        "produces": [JSON],
+        "produces": [JSON, MEDIA],
         "securityDefinitions": SECURITY,
         "tags": [
             {"name": one.name, "description": one.description or ""}
@@ -111,6 +112,8 @@ def statuses(declared: Declared, verb: str, url: str) -> list[int]:
         found |= {413, 415}
     if _VARIABLE.search(url):
         found.add(404)
+    if "<int:" in url:
+        found.add(405)  # another operation's path may begin so, and take this method or not
     return sorted(found)
 
 

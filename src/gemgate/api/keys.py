@@ -65,7 +65,7 @@ _HELD: Final = "Choose another name, or change or rotate the one there is."
 class KeyQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which keys."""
 
-    state: State | None = None
+    state: Annotated[State | None, Meta(description="Only keys in this state.")] = None
     owner: Annotated[str, Meta(description="Only those of this owner.")] = ""
     limit: named.Limit = 50
     cursor: named.Cursor = ""

@@ -38,10 +38,13 @@ _Number = Annotated[int, Meta(ge=0, le=2**62)]
 class LimitQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which limits."""
 
-    scope: Scope | None = None
+    scope: Annotated[Scope | None, Meta(description="Only limits of projects, of routes or of keys.")] = None
     name: Annotated[str, Meta(max_length=200, description="Only this project, route or key.")] = ""
     model: Annotated[str, Meta(max_length=200, description="Only what this model counts in.")] = ""
-    source: Literal["file", "stored", "tier", "learned"] | None = None
+    source: Annotated[
+        Literal["file", "stored", "tier", "learned"] | None,
+        Meta(description="Only limits that come from there."),
+    ] = None
     limit: named.Limit = 50
     cursor: named.Cursor = ""
 
@@ -98,7 +101,7 @@ class StoredList(msgspec.Struct):
 class StoredQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Which stored limits."""
 
-    project: Annotated[str, Meta(max_length=200)] = ""
+    project: Annotated[str, Meta(max_length=200, description="Only limits of this project.")] = ""
     limit: named.Limit = 50
     cursor: named.Cursor = ""
 
