@@ -30,6 +30,8 @@ DAY = 86_400 * SECOND
 END = START // DAY * DAY + 7 * 3_600 * SECOND + 41 * SECOND
 """When the newest calls come: off every bound."""
 KEYS = ("alpha", "beta")
+NUMBERS = {"alpha": 1, "beta": 2}
+"""What ``keys`` gives in a fresh record."""
 MODELS = (MODEL, "gemini-other", "gemini-third")
 Row = tuple[int, dict[str, tuple[str, ...]], dict[str, int]]
 """What counts at one target: received_at, the names of each dimension, facts."""

@@ -44,7 +44,7 @@ FOLDED: dict[str, dict[str, int]] = {
     "everything": dict.fromkeys(SETS, COUNT),
     "thin": {"thin": COUNT - 7},
     "wide": {name: COUNT - 31 for name in SETS if name != "thin"},
-    "each elsewhere": {name: 20 + place * 29 for place, name in enumerate(SETS)},
+    "each elsewhere": {name: 20 + place * 25 for place, name in enumerate(SETS)},
 }
 Told = tuple[list[reported.Row], list[tuple[int, dict[str, tuple[str, ...]], dict[str, int]]]]
 
