@@ -28,7 +28,7 @@ _RUN: Final = 1  # the row of the last run
 _CALLS: Final = """
 SELECT seq, call_id, received_at, duration, key_id, route_id, method_id, outcome_id, streaming_id, finish_id,
        request_bytes, tools, turns, media, thinking_id, json_output, cached_content, request_hash, answered
-FROM calls WHERE received_at >= :since AND (received_at < :until OR (received_at = :until AND seq < :seq))
+FROM calls WHERE received_at >= :since AND received_at <= :until AND (received_at < :until OR seq < :seq)
 ORDER BY received_at DESC, seq DESC LIMIT :most
 """
 _TRIES: Final = """

@@ -18,14 +18,28 @@ _METHODS: Final = frozenset({"models.generateContent", "openai.chat.completions"
 
 
 class _Hours:
-    """Calls of one key and model by the hour, and how many of them somebody waited for."""
+    """Calls of one key and model: in how many hours, how many in bursts, how many that somebody waited for.
 
-    __slots__ = ("hours", "sample", "waited")
+    Calls come in the order of time, so that one hour at a time is counted.
+    """
+
+    __slots__ = ("_count", "_hour", "bursts", "calls", "hours", "sample", "waited")
 
     def __init__(self) -> None:
-        self.hours: dict[int, int] = {}
-        self.waited = 0
+        self.calls = self.hours = self.bursts = self.waited = 0
         self.sample = Sample()
+        self._hour = self._count = 0
+
+    def add(self, received_at: int) -> None:
+        """Count a call that nobody may have waited for."""
+        hour = received_at // _HOUR
+        if hour != self._hour:
+            self._hour, self._count = hour, 0
+            self.hours += 1
+        self.calls += 1
+        self._count += 1
+        # With the call that makes it a burst all before it in this hour belong to it.
+        self.bursts += _BURST if self._count == _BURST else self._count > _BURST
 
 
 class Batch(Kind):
@@ -44,8 +58,7 @@ class Batch(Kind):
         if call.streaming not in ("", "none") or call.outcome == "cancelled" or call.method not in _METHODS:
             seen.waited += 1
             return
-        hour = call.received_at // _HOUR
-        seen.hours[hour] = seen.hours.get(hour, 0) + 1
+        seen.add(call.received_at)
         if call.ok and call.paid and not call.tools:
             now, then = world.worth(call), world.cost(call.model, "batch", call.usage)
             if now is not None and then is not None:
@@ -55,12 +68,11 @@ class Batch(Kind):
         """Keys that work in bursts."""
         found = []
         for (key, model), seen in self._work.items():
-            sample, calls = seen.sample, sum(seen.hours.values())
-            bursts = sum(count for count in seen.hours.values() if count >= _BURST)
-            busy = len(seen.hours) / max(1, world.span / _HOUR)
+            sample, calls = seen.sample, seen.calls
+            busy = seen.hours / max(1, world.span / _HOUR)
             if not world.enough(sample.calls, sample.nano) or busy > _HOURS:
                 continue
-            if bursts < _SHARE * calls or seen.waited > (1 - _SHARE) * calls:
+            if seen.bursts < _SHARE * calls or seen.waited > (1 - _SHARE) * calls:
                 continue
             found.append(
                 Finding(
@@ -68,7 +80,7 @@ class Batch(Kind):
                     kind=self.name,
                     title=f"Bursts for {model} could go to batch at half the price",
                     sentence=f"{of_key(key)} sends its calls for {model} in bursts, {calls:,} within "
-                    f"{len(seen.hours)} hours, and streams none of them: nobody seems to wait for "
+                    f"{seen.hours} hours, and streams none of them: nobody seems to wait for "
                     "each answer.",
                     nano_per_month=world.month(sample.nano),
                     evidence=sample.evidence(

@@ -12,7 +12,8 @@ Gemini 4 takes no explicit caches, and a model whose storage has no known price 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Hashable
+from typing import Final, cast
 
 import msgspec
 
@@ -22,7 +23,8 @@ from gemgate.insight.advice.findings import Call, Finding, Kind, Sample, World, 
 LEAST_TOKENS: Final = 4_096
 _HOUR: Final = 3_600_000_000
 _MILLION: Final = 1_000_000
-_MOST_ROOTS: Final = 50_000
+_MOST_ALONE: Final = 2_000
+"""Beginnings of one call alone that are remembered in one place: the oldest make room."""
 
 
 class _Item(msgspec.Struct, frozen=True, gc=False):
@@ -35,7 +37,7 @@ class _Item(msgspec.Struct, frozen=True, gc=False):
 class _Node:
     """The calls that share one beginning."""
 
-    __slots__ = ("children", "hours", "keys", "sample", "size", "tokens", "waiting")
+    __slots__ = ("below", "hours", "keys", "sample", "size", "tokens")
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -43,12 +45,10 @@ class _Node:
         self.tokens = 0
         self.hours: set[int] = set()
         self.keys: set[str] = set()
-        self.children: dict[int, _Node] = {}
-        # The first call goes deeper only when a second one comes: most beginnings are of one call alone.
-        self.waiting: _Item | None = None
+        self.below = _Branches()
 
     def add(self, item: _Item, depth: int, world: World) -> None:
-        """Count a call here and, once it is not alone, at its longer beginnings."""
+        """Count a call here and at its longer beginnings."""
         call = item.call
         usage = call.usage
         tokens = min(usage.input, usage.input * self.size // max(1, call.request_bytes))
@@ -64,26 +64,37 @@ class _Node:
         self.hours.add(call.received_at // _HOUR)
         if len(self.keys) < 2:
             self.keys.add(call.key)
-        if self.sample.calls == 1:
-            self.waiting = item
-            return
-        if self.waiting is not None:
-            self._deeper(self.waiting, depth + 1, world)
-            self.waiting = None
-        self._deeper(item, depth + 1, world)
-
-    def _deeper(self, item: _Item, depth: int, world: World) -> None:
-        if depth < len(item.chain):
-            size, value = item.chain[depth]
-            child = self.children.get(value)
-            if child is None:
-                child = self.children[value] = _Node(size)
-            child.add(item, depth, world)
+        if depth + 1 < len(item.chain):
+            self.below.add(item.chain[depth + 1][1], item, depth + 1, world)
 
     @property
     def mean(self) -> int:
         """Tokens of the beginning."""
         return self.tokens // max(1, self.sample.calls)
+
+
+class _Branches:
+    """Beginnings side by side. One becomes a node with its second call: most are of one call alone."""
+
+    __slots__ = ("_alone", "nodes")
+
+    def __init__(self) -> None:
+        self.nodes: dict[Hashable, _Node] = {}
+        self._alone: dict[Hashable, _Item] = {}
+
+    def add(self, place: Hashable, item: _Item, depth: int, world: World) -> None:
+        """Put a call under the beginning at ``place``, which is that of its chain at ``depth``."""
+        node = self.nodes.get(place)
+        if node is None:
+            first = self._alone.pop(place, None)
+            if first is None:
+                self._alone[place] = item
+                if len(self._alone) > _MOST_ALONE:
+                    del self._alone[next(iter(self._alone))]
+                return
+            node = self.nodes[place] = _Node(item.chain[depth][0])
+            node.add(first, depth, world)
+        node.add(item, depth, world)
 
 
 class Caching(Kind):
@@ -92,25 +103,19 @@ class Caching(Kind):
     name = "prompt_caching"
 
     def __init__(self) -> None:
-        self._roots: dict[tuple[str, str, int], _Node] = {}
+        self._roots = _Branches()
 
     def add(self, call: Call, world: World) -> None:
         """Put the call under its beginning."""
-        if not call.prefixes or not call.text or call.cached_content or not _offered(call.model, world):
-            return
-        size, value = call.prefixes[0]
-        place = call.model, call.project, value
-        root = self._roots.get(place)
-        if root is None:
-            if len(self._roots) >= _MOST_ROOTS:
-                self._roots = {where: one for where, one in self._roots.items() if one.sample.calls > 1}
-            root = self._roots[place] = _Node(size)
-        root.add(_Item(call, call.prefixes), 0, world)
+        if call.prefixes and call.text and not call.cached_content and _offered(call.model, world):
+            place = call.model, call.project, call.prefixes[0][1]
+            self._roots.add(place, _Item(call, call.prefixes), 0, world)
 
     def found(self, world: World) -> list[Finding]:
         """The beginnings that are worth a cache."""
         found = []
-        for (model, project, value), root in self._roots.items():
+        for place, root in self._roots.nodes.items():
+            model, project, value = cast(tuple[str, str, int], place)
             _, nodes = _worth(root, model, world)
             found += [self._finding((model, project, value), node, world) for node in nodes]
         return best(found)
@@ -156,7 +161,7 @@ def _offered(model: str, world: World) -> bool:
 def _worth(node: _Node, model: str, world: World) -> tuple[int, list[_Node]]:
     """The most that caches of this beginning, or else of longer ones, save in the sample; and which."""
     below, nodes = 0, []
-    for child in node.children.values():
+    for child in node.below.nodes.values():
         nano, some = _worth(child, model, world)
         below += nano
         nodes += some

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Final
 
 from gemgate.insight.advice.findings import (
@@ -19,7 +20,8 @@ from gemgate.insight.advice.findings import (
 _KEPT: Final = 86_400_000_000
 """How long, in µs, an answer is taken to stay good."""
 _EMBEDDING: Final = frozenset({"models.embedContent", "models.batchEmbedContents", "openai.embeddings"})
-_MOST: Final = 300_000
+_MOST: Final = 50_000
+"""Requests that are remembered at a time: repeats further apart than so many others are not seen."""
 
 
 class Repeats(Kind):
@@ -28,8 +30,8 @@ class Repeats(Kind):
     name = "exact_repeats"
 
     def __init__(self) -> None:
-        # What was asked later than the calls still to come: when, by which call, and what it cost.
-        self._later: dict[tuple[str, str, str, int], tuple[int, bytes, int]] = {}
+        # What was asked later than the calls still to come: when, by which call, and what it cost. Latest first.
+        self._later: OrderedDict[tuple[str, str, str, int], tuple[int, bytes, int]] = OrderedDict()
         self._repeated: dict[str, Sample] = {}
 
     def add(self, call: Call, world: World) -> None:
@@ -37,15 +39,15 @@ class Repeats(Kind):
         if not call.ok or not call.request_hash or call.method not in GENERATE | _EMBEDDING:
             return
         place = call.key, call.model, call.method, call.request_hash
-        later = self._later.get(place)
+        later = self._later.pop(place, None)
         if later is not None:
             received_at, call_id, nano = later
             if call.received_at + call.duration <= received_at <= call.received_at + _KEPT and nano:
                 self._repeated.setdefault(call.key, Sample()).add(call_id, nano)
-        elif len(self._later) >= _MOST:
-            return
         nano = (world.worth(call) or 0) if call.paid else 0
         self._later[place] = call.received_at, call.call_id, nano
+        while len(self._later) > _MOST or next(iter(self._later.values()))[0] > call.received_at + _KEPT:
+            self._later.popitem(last=False)
 
     def found(self, world: World) -> list[Finding]:
         """Keys that ask the same again and again."""
