@@ -290,10 +290,10 @@ def test_quota_counts_what_is_on_record_against_the_configuration(data: Path) ->
     use(data, 3)
     text = quota(data)
     (rpm,) = (line for line in text.splitlines() if " rpm " in line)
-    assert rpm.split()[:6] == ["free", FLASH, "rpm", "3", "3", "config"]
+    assert rpm.split()[:6] == ["free", FLASH, "rpm", "3", "3", "file"]
     assert "in " in rpm
     (rpd,) = (line for line in text.splitlines() if " rpd " in line)
-    assert rpd.split()[3:] == ["3", "500", "config", "now"]
+    assert rpd.split()[3:] == ["3", "500", "file", "now"]
     rows = {one["window"]: one for one in json.loads(quota(data, "--json"))["windows"]}
     assert (rows["rpm"]["used"], rows["tpm"]["used"], rows["tpm"]["limit"]) == (3, 300, 1000)
     assert rows["rpm"]["room_at"] > now()
@@ -352,7 +352,7 @@ def test_a_route_shows_its_targets_in_order_with_room_and_reasons(data: Path) ->
     assert text.startswith("fast for generateContent: route fast, within 20 s\n")
     first, second = text.index(f"1. {FLASH}@free is tried first"), text.index(f"2. {LITE}@paid is tried when")
     assert first < second
-    assert "rpm: 3 of 3 left (config)" in text[first:second]
+    assert "rpm: 3 of 3 left (file)" in text[first:second]
     assert "spend in 10 minutes: $2.50 of $2.50 left" in text[second:]
     assert f"Now: {FLASH}@free is tried first." in text
     assert "No gateway runs" in text
@@ -362,7 +362,7 @@ def test_a_full_window_sends_the_call_on_and_a_failing_model_is_told(data: Path)
     use(data, 3)
     text = route(data, "fast")
     assert f"1. {FLASH}@free is passed over" in text
-    assert "rpm: 0 of 3 left (config)" in text
+    assert "rpm: 0 of 3 left (file)" in text
     assert "(requests per minute)" in text
     assert f"Now: {LITE}@paid is tried first." in text
     state = State(now(), "model", LITE, "open", "overloaded", "busy", now() + 3000 * SECOND, 1)
@@ -392,13 +392,13 @@ def test_a_routes_own_limits_are_those_that_the_gateway_counts(data: Path) -> No
     full = Window("", "capped", "rpm", 30, "config", 30, 0, "", now() + 50 * SECOND)
     remember(data, [full, Window("", "capped", "rpd", used=30)])
     text = route(data, "capped")
-    assert "Of the route itself: rpm: 30 of 30 left (config)" in text
+    assert "Of the route itself: rpm: 30 of 30 left (file)" in text
     assert f"Now: {FLASH}@free is tried first." in text
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         write_running(data, {"gateway": {"url": url}})
         text = route(data, "capped")
-        assert "Of the route itself: rpm: 0 of 30 left (config)\n" in text
+        assert "Of the route itself: rpm: 0 of 30 left (file)\n" in text
         assert "the first target to be ready" in text
         assert "(the route's own rpm)" in text
         assert "(route)" in quota(data)

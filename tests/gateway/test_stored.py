@@ -138,7 +138,7 @@ def test_a_stored_limit_of_a_project_bites_and_heals(gateway: Gateway, console: 
         ("one", None, "quota:rpm")
     ]
     (window,) = [one for one in found["targets"][0]["windows"] if one["window"] == "rpm"]
-    assert (window["limit"], window["source"]) == (0, "config")
+    assert (window["limit"], window["source"]) == (0, "stored")
     limits = done(console.get("/api/v1/projects/one"))["limits"]
     assert [(one["model"], one["source"], one["rpm"]) for one in limits] == [(place[1], "stored", 0)]
     write(gateway, lambda conn: stored_limits.remove(conn, place))

@@ -70,7 +70,7 @@ def told(found: Prospect) -> Iterator[str]:
         yield "  The order is drawn by weight for each call; this is one of them."
     if plan.limits is not None:
         kept = outlook.windows_of_route(plan.route) or [
-            Window("", plan.route, name, plan.limits.of(name), "config")
+            outlook.sourced(Window("", plan.route, name, plan.limits.of(name), "config"))
             for name in ("rpm", "tpm")
             if plan.limits.of(name) is not None
         ]

@@ -90,7 +90,7 @@ class Outlook:
         # A route's own limits are counted by the gateway alone: the record does not know which calls they held.
         own = [one for one in found.windows if not one.project and one.window != "spend"]
         if self.gateway:
-            self._of_routes = [one for one in own if one.limit is not None]
+            self._of_routes = [self.sourced(one) for one in own if one.limit is not None]
         kept = [one for one in found.windows if one not in own]
         self.quota.restore(kept, found.used(self.snapshot.catalog.family), self.now)
         self.health.restore(found.states, self.now)
@@ -132,7 +132,7 @@ class Outlook:
         found = [
             one for one in self.quota.windows(self.now) if one.used or one.limit is not None or one.reason
         ]
-        found += self._of_routes
+        found = [self.sourced(one) for one in found] + self._of_routes
         order = (*WINDOWS, "spend")
         return sorted(
             found,
@@ -162,6 +162,10 @@ class Outlook:
         families = {model if model == OTHERS else self.snapshot.catalog.family(model) for model in named}
         return "file" if window.family in families else "stored"
 
+    def sourced(self, window: Window) -> Window:
+        """The window with the source of its limit as people look for it: what is configured stands somewhere."""
+        return msgspec.structs.replace(window, source=self.source(window))
+
     def stored_limits(self, project: str, family: str) -> Limits | None:
         """The stored limits that hold for a family on a project: its own, else those for every model."""
         found = {
@@ -187,12 +191,12 @@ class Outlook:
             usual = None if limit is None else Window(bucket.project, bucket.family, name, limit, source)
             found = known.get((bucket.project, bucket.family, name), usual)
             if found is not None:
-                yield found
+                yield self.sourced(found)
         spend = self.snapshot.spend(account or target.project)
         usual = None if spend is None else Window(*payer, "spend", spend)
         found = known.get((*payer, "spend"), usual)
         if found is not None:
-            yield found
+            yield self.sourced(found)
 
     def barring(self, target: Target) -> State | None:
         """What bars a target besides quota, with its reason: a breaker, or no key that may be used."""
