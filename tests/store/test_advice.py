@@ -241,6 +241,49 @@ def test_a_clean_record_gets_no_advice(data: Path) -> None:
     assert run.findings == []
 
 
+def near_misses() -> list[Record]:
+    """Calls that look like waste and are none."""
+    flash, lite = "gemini-3.8-flash", "gemini-3.5-flash-lite"
+    made = []
+    for place, at in enumerate(spread(600)):
+        small = Usage(input=1_400, output=190)
+        # Light, but already at the smallest size; with media; meant to be thought over; of a long talk.
+        made.append(call("light", at, lite, small, shape={"tools": 0}))
+        made.append(call("light", at, flash, small, shape={"tools": 0, "media": 1}))
+        made.append(call("light", at, flash, small, shape={"tools": 0, "thinking": "level:high"}))
+        made.append(call("light", at, flash, small, shape={"tools": 0, "turns": 9}))
+        # A common beginning that Google's own cache has found, and one that is too short.
+        usage = Usage(input=12_000, cached=9_000, output=300)
+        shape: dict[str, Any] = {"prefix_hashes": (1, 2, 3)}
+        made.append(call("alike", at, "gemini-3.6-flash", usage, shape=shape, request_bytes=48_000))
+        shape = {"prefix_hashes": (4,)}
+        made.append(
+            call("alike", at, flash, Usage(input=3_000, output=300), shape=shape, request_bytes=12_000)
+        )
+        # The same again, before the first was answered, and two days later.
+        shape = {"request_hash": 10**7 + place}
+        if place % 2:
+            made.append(call("again", at, flash, Usage(input=3_000, output=300), shape=shape))
+            made.append(call("again", at + 500_000, flash, Usage(input=3_000, output=300), shape=shape))
+        shape = {"request_hash": 10**8 + place % 120}
+        made.append(call("again", at, flash, Usage(input=3_000, output=300), shape=shape))
+        # Thoughts that a model cannot leave out, and thoughts before an answer of some length.
+        thought = Usage(input=500, output=10, thoughts=2_000)
+        made.append(call("thinker", at, "gemini-3.1-pro-preview", thought, shape={"tools": 0}))
+        thought = Usage(input=5_500, output=400, thoughts=2_000)
+        made.append(call("thinker", at, "gemini-2.5-flash-lite", thought, shape={"tools": 0}))
+        # Not streamed, but all day long.
+        unary: dict[str, Any] = {"method": "models.generateContent", "streaming": Streaming.NONE}
+        made.append(call("night", at, flash, Usage(input=9_000, output=400), shape={"tools": 0}, **unary))
+    # A few refusals of many.
+    return [*made, *refused(40)]
+
+
+def test_what_only_looks_like_waste_gets_no_advice(data: Path) -> None:
+    record(data, near_misses())
+    assert looked(data).findings == []
+
+
 def test_an_empty_record_gets_no_advice(data: Path) -> None:
     assert looked(data) == Run(as_of=NOW, since=NOW, until=NOW, calls=0, findings=[])
 
