@@ -145,8 +145,9 @@ class Sums:
             if rate is not None:
                 have[2].append(rate)
             have[3].append(overhead)
-        for kind, quantity, nano in part.charges:
-            self._charge(kind, min(quantity, MOST), min(nano or 0, MOST), nano is None)
+        if part.charges:
+            for kind, quantity, nano in part.charges:
+                self._charge(kind, min(quantity, MOST), min(nano or 0, MOST), nano is None)
 
     def merge(self, other: Sums) -> None:
         """Count all that another counts."""
@@ -180,9 +181,9 @@ class Sums:
                 made._join(one)
         return made
 
-    def settle(self) -> None:
-        """Keep what was collected in a size that no longer grows."""
-        if self._marks is not None:
+    def settle(self, least: int = 0) -> None:
+        """Where more than ``least`` answers were collected, keep them in a size that no longer grows."""
+        if self._marks is not None and len(self._marks[0]) > least:
             lanes = self.sketches.lanes
             self._lanes, self._marks = lanes, None
 
@@ -295,7 +296,12 @@ def fold(found: Iterable[Part], keys: Callable[[Part], Iterable[Key]]) -> dict[K
 
 def minutes(call: CallFact) -> Iterator[tuple[int, int]]:
     """Each minute (its start, UTC µs) in which the call was under way, and for how many µs of it."""
-    at, end = call.received_at, call.received_at + min(max(call.duration, 0), LONGEST)
+    return spread(call.received_at, call.duration)
+
+
+def spread(at: int, duration: int) -> Iterator[tuple[int, int]]:
+    """The minutes of a span that begins at a moment, as ``minutes`` gives them."""
+    end = at + min(max(duration, 0), LONGEST)
     while at < end:
         until = min(at - at % MINUTE + MINUTE, end)
         yield at - at % MINUTE, until - at

@@ -43,7 +43,7 @@ class Folded:
         return 2 * len(self.sums) + len(self.failures) + len(self.busy)
 
     def merge(self, other: Folded) -> None:
-        """Add another batch's sums."""
+        """Add another batch's sums. Only for one that began empty: in what ``Batch.fold`` gives, sums are shared."""
         for place, sums in other.sums.items():
             mine = self.sums.get(place)
             if mine is None:

@@ -45,8 +45,10 @@ def bucket(value: int) -> int:
     """The bucket of a number; below 0 counts as 0."""
     if value < _EXACT:
         return max(value, 0)
-    power = min(value, MOST).bit_length() - 7
-    return (power << 6) + (min(value, MOST) >> power)
+    if value > MOST:
+        value = MOST
+    power = value.bit_length() - 7
+    return (power << 6) + (value >> power)
 
 
 def middle(place: int) -> int:
@@ -61,12 +63,15 @@ def lanes_of(buckets: Sequence[int]) -> int:
     """The lanes of numbers whose buckets are known, each as often as it stands there."""
     if not buckets:
         return 0
-    low = min(buckets)
-    counts = [0] * (max(buckets) - low + 1)
     if len(buckets) > _MANY:
-        for place, count in Counter(buckets).items():
+        found = Counter(buckets)
+        low = min(found)
+        counts = [0] * (max(found) - low + 1)
+        for place, count in found.items():
             counts[place - low] = count
     else:
+        low = min(buckets)
+        counts = [0] * (max(buckets) - low + 1)
         for place in buckets:
             counts[place - low] += 1
     return int.from_bytes(struct.pack(f"<{len(counts)}I", *counts), "little") << (_LANE * low)

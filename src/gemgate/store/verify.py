@@ -1,4 +1,5 @@
-"""Proves the record: the file is whole, every sum is that of its parts, every price follows from its row.
+"""Proves the record: the file is whole, every sum is that of its parts, every price follows from its row, and what
+reports read is the sum of calls.
 
 Reads in short transactions, so it may run beside a busy gateway. The one exception is SQLite's own integrity
 check, which looks at a whole table at a time; it blocks nobody, but the write-ahead log grows meanwhile.
@@ -15,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from gemgate.core.call import Charge, Cost, spell
 from gemgate.core.pricing import Price, cost
 from gemgate.core.usage import Detail, Usage
-from gemgate.store import boots, prices, spill
+from gemgate.store import boots, prices, rollup_proof, spill
 from gemgate.store.connection import reading
 from gemgate.store.faults import Fault, diagnose
 
@@ -119,6 +120,8 @@ def _all(conn: sqlite3.Connection, data: Path | None, now: int) -> Iterator[Find
     yield from _sums(conn)
     yield from _money(conn)
     yield from _calls(conn, now)
+    for one in rollup_proof.prove(conn, now):
+        yield Finding("rollup", one.where, one.what)
     yield from _left_open(conn, data)
     if data is not None:
         yield from _spilled(data)
