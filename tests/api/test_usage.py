@@ -15,7 +15,7 @@ from sampled import MODEL, attempt, identity, intent, record
 from gemgate.api import context
 from gemgate.config import Settings
 from gemgate.core.call import Record
-from gemgate.insight.plan import MOST_ROWS
+from gemgate.insight.plan import MOST_FOLDED
 
 MINUTE = 60_000_000
 DAY = 1_440 * MINUTE
@@ -149,7 +149,7 @@ def test_what_would_read_too_much_is_refused_with_advice(tmp_path: Path) -> None
         ]
         conn.execute(
             f"INSERT INTO calls(call_id, {', '.join(columns)})"
-            f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= {MOST_ROWS})"
+            f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i <= {MOST_FOLDED})"
             f" SELECT randomblob(16), {', '.join(f'c.{name}' for name in columns)} FROM n, calls AS c"
         )
     client = build(settings).test_client()

@@ -246,7 +246,7 @@ def test_too_many_rows_are_refused_before_they_are_read() -> None:
 
     def count(start: int, until: int) -> int:
         asked.append((start, until))
-        return plan.MOST_ROWS + 1
+        return plan.MOST_FOLDED + 1
 
     with pytest.raises(plan.TooMuch, match="shorter span"):
         plan.plan((0, 10), (), count)
@@ -265,7 +265,7 @@ def test_rows_behind_the_sums_are_refused_with_where_to_look(tmp_path: Path, bla
     ]
     conn.execute(
         f"INSERT INTO calls(seq, call_id, received_at, boot_id, outcome_id, {', '.join(fields)})"
-        f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {plan.MOST_ROWS + 1})"
+        f" WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {plan.MOST_FOLDED + 1})"
         f" SELECT i, randomblob(16), {END} + i, 1, 1, {', '.join('0' for _ in fields)} FROM n"
     )
     query = Query(start=END, until=END + DAY, now=END + DAY, facts=("calls",))

@@ -22,18 +22,22 @@ import msgspec
 from gemgate.insight.cubes import Grain
 
 MOST_ROWS: Final = 100_000
-"""Calls that one question may read one by one."""
+"""Calls that one question may look at one by one."""
+MOST_FOLDED: Final = 30_000
+"""Calls that one question may add up one by one: at 30 µs each, and 10 more for each part of an answer, they fit into
+a read transaction of 2 s."""
 
 Count = Callable[[int, int], int]
-"""How many calls came in ``[start, until)``; one beyond ``MOST_ROWS`` says enough."""
+"""How many calls came in ``[start, until)``; one beyond ``MOST_FOLDED`` says enough."""
 
 
 class TooMuch(Exception):
-    """The question would read too many calls one by one: ``rows`` at least; ``advice`` says how to ask for less."""
+    """The question would read too many calls one by one: ``rows`` at least, ``most`` are allowed; ``advice`` says how
+    to ask for less."""
 
-    def __init__(self, rows: int, advice: str) -> None:
+    def __init__(self, rows: int, advice: str, most: int = MOST_ROWS) -> None:
         super().__init__(
-            f"this reads {rows:,} calls or more one by one, and {MOST_ROWS:,} at a time are allowed: {advice}"
+            f"this reads {rows:,} calls or more one by one, and {most:,} at a time are allowed: {advice}"
         )
         self.rows = rows
         self.advice = advice
@@ -127,8 +131,8 @@ def plan(bounds: Sequence[int], layers: Sequence[Layer], count: Count, advice: s
                     read.add(edge[:2])
                     found.rows += rows(edge.start, edge.until)
                 found.edges.append(edge)
-        if found.rows > MOST_ROWS:
-            raise TooMuch(found.rows, advice or _advice(layers))
+        if found.rows > MOST_FOLDED:
+            raise TooMuch(found.rows, advice or _advice(layers), MOST_FOLDED)
     found.summed.sort()
     return found
 

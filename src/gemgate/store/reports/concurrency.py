@@ -20,7 +20,7 @@ import msgspec
 
 from gemgate.insight import fold
 from gemgate.insight.cubes import Grain
-from gemgate.insight.plan import MOST_ROWS
+from gemgate.insight.plan import MOST_FOLDED
 from gemgate.insight.sets import THIN_SET
 from gemgate.store import folding, rollups
 
@@ -57,7 +57,7 @@ def collect(conn: sqlite3.Connection, bounds: Sequence[int], now: int) -> Concur
     """Of the span that ``bounds`` cut, as far as it is over at ``now``; None while too many rows are in no sum."""
     top = conn.execute("SELECT ifnull(max(seq), 0) FROM calls").fetchone()[0]
     mark = max(rollups.mark(conn, THIN_SET), 0)
-    if top - mark > MOST_ROWS:
+    if top - mark > MOST_FOLDED:
         return None
     late = _late(conn, mark, top, bounds)
     sums = [0] * (len(bounds) - 1)

@@ -20,7 +20,7 @@ import msgspec
 
 from gemgate.insight.cubes import DIMENSIONS, MINUTES_KEPT, SETS, Grain, grains
 from gemgate.insight.facts import INDEX, Facts, zero
-from gemgate.insight.plan import MOST_ROWS, Layer, plan
+from gemgate.insight.plan import MOST_FOLDED, Layer, plan
 from gemgate.insight.sketch import METRICS, Sketches
 from gemgate.store.connection import reading
 from gemgate.store.reports import dimensions, rows, sums
@@ -256,7 +256,7 @@ def _layers(conn: sqlite3.Connection, by: tuple[str, ...], now: int, top: int) -
     behind = 0
     for cube in sums.layers_of(by):
         mark = max(int(marks.get(_MARKS[cube], 0)), 0)
-        if mark <= 0 or top - mark > MOST_ROWS:
+        if mark <= 0 or top - mark > MOST_FOLDED:
             behind = max(behind, top - mark)
             continue
         for grain in sorted(grains(cube), reverse=True):

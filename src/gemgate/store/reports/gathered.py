@@ -75,12 +75,15 @@ class Gathered(msgspec.Struct, kw_only=True):
     overlapping: bool
 
 
-def gather(conn: sqlite3.Connection, ask: Ask, wants: Wants) -> Gathered:
-    """Everything of a report, read in one transaction. Raises ``spans.BadAsk`` and ``plan.TooMuch``."""
+def gather(conn: sqlite3.Connection, ask: Ask, wants: Wants, cache: Cache | None = None) -> Gathered:
+    """Everything of a report, read in one transaction; ``cache`` is for further questions in the same one.
+
+    Raises ``spans.BadAsk`` and ``plan.TooMuch``.
+    """
     check(ask)
     span = spans.choose(spans.Span(ask.start, ask.until, ask.zone, ask.step))
     with view(conn):
-        return _Gathering(conn, ask, wants, span).all()
+        return _Gathering(conn, ask, wants, span, cache or Cache()).all()
 
 
 def check(ask: Ask) -> None:
@@ -107,12 +110,14 @@ def check(ask: Ask) -> None:
 class _Gathering:
     """The reading of one answer."""
 
-    def __init__(self, conn: sqlite3.Connection, ask: Ask, wants: Wants, span: spans.Span) -> None:
+    def __init__(
+        self, conn: sqlite3.Connection, ask: Ask, wants: Wants, span: spans.Span, cache: Cache
+    ) -> None:
         self._conn = conn
         self._ask = ask
         self._wants = wants
         self._span = span
-        self._cache = Cache()
+        self._cache = cache
         self._bounds = tuple(spans.buckets(span))
         self._whole = (span.start, span.until)
         earlier = spans.before(span)

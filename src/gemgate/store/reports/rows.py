@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from gemgate.insight import fold
 from gemgate.insight.cubes import CELL, DIMENSIONS
 from gemgate.insight.fold import CallFact, Part, Sums
-from gemgate.insight.plan import MOST_ROWS, Edge, Plan
+from gemgate.insight.plan import MOST_FOLDED, Edge, Plan
 from gemgate.store import folding
 
 Cut = tuple[int, ...]
@@ -22,7 +22,7 @@ Cut = tuple[int, ...]
 Counted = dict[tuple[int, Cut], Sums]
 _Taken = tuple[int, int, list[Part]]
 _Condition = tuple[str, tuple[int, ...]]
-_CACHED: Final = 20_000  # calls, about 30 MB
+_CACHED: Final = 40_000  # calls, about 40 MB
 _PORTION: Final = 4_000  # calls read at once, about 6 MB
 # By the time's index, so no row of the table is touched.
 _COUNT: Final = """
@@ -64,7 +64,7 @@ def count(conn: sqlite3.Connection) -> Callable[[int, int], int]:
     """How many calls came in a span, up to one more than may be read."""
 
     def counted(start: int, until: int) -> int:
-        found: int = conn.execute(_COUNT, (start, until, MOST_ROWS + 1)).fetchone()[0]
+        found: int = conn.execute(_COUNT, (start, until, MOST_FOLDED + 1)).fetchone()[0]
         return found
 
     return counted

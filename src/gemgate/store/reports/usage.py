@@ -15,6 +15,7 @@ from gemgate.store.reports.asked import AnswerSpan, Ask
 from gemgate.store.reports.concurrency import BusiestMinute, Concurrency
 from gemgate.store.reports.facts import Query, collect, view
 from gemgate.store.reports.gathered import Gathered, Numbers, Part, Wants, gather
+from gemgate.store.reports.rows import Cache
 
 HOURS: Final = 168
 """The hours of a week; the first is that from Monday's midnight."""
@@ -98,10 +99,11 @@ class UsageAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 def report(conn: sqlite3.Connection, ask: Ask) -> UsageAnswer:
     """What was used in the span. Raises ``spans.BadAsk`` and ``plan.TooMuch``."""
+    cache = Cache()
     with view(conn):
-        found = gather(conn, ask, _WANTS)
+        found = gather(conn, ask, _WANTS, cache)
         busy = None if ask.filters else concurrency.collect(conn, [*found.starts, ask.until], ask.now)
-        heatmap = _heatmap(conn, ask)
+        heatmap = _heatmap(conn, ask, cache)
     return UsageAnswer(
         span=found.span,
         total=_usage(found.total),
@@ -117,7 +119,7 @@ def report(conn: sqlite3.Connection, ask: Ask) -> UsageAnswer:
     )
 
 
-def _heatmap(conn: sqlite3.Connection, ask: Ask) -> tuple[int, ...] | None:
+def _heatmap(conn: sqlite3.Connection, ask: Ask, cache: Cache) -> tuple[int, ...] | None:
     """Calls by the hour of the week."""
     bounds, hours = spans.week_hours(spans.Span(ask.start, ask.until, ask.zone))
     query = Query(
@@ -129,7 +131,7 @@ def _heatmap(conn: sqlite3.Connection, ask: Ask) -> tuple[int, ...] | None:
         facts=("calls",),
     )
     try:
-        found = collect(conn, query)
+        found = collect(conn, query, cache)
     except TooMuch:
         return None
     calls = [0] * HOURS
