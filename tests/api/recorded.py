@@ -26,8 +26,8 @@ def blank(folder: Path) -> Settings:
 
 @contextlib.contextmanager
 def writing(settings: Settings) -> Iterator[Connection]:
-    """The ledger's connection in one transaction."""
-    conn = connection.writer(settings.database)
+    """A connection in one transaction; it waits for its turn where a console's jobs write too."""
+    conn = connection.visitor(settings.database)
     try:
         conn.execute("BEGIN IMMEDIATE")
         yield conn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ from keyed import budget, key
 from recorded import blank, build, settle, writing
 from sampled import MODEL, START, attempt, identity, intent, record
 
+from gemgate.api.calls import CallsQuery, listed
+from gemgate.api.problems import Problem
 from gemgate.config import Settings
 from gemgate.core.call import Event, Outcome, Record, spell
 from gemgate.core.verdict import Kind
 from gemgate.store import events
-from gemgate.store.reports import listing
+from gemgate.store.connection import reader
+from gemgate.store.reports.listing import Bounds
 
 SPACE = 1_000_000
 CALLS = 30
@@ -69,7 +73,7 @@ def client(settings: Settings) -> FlaskClient:
     return build(settings).test_client()
 
 
-def listed(client: FlaskClient, **query: Any) -> list[str]:
+def every(client: FlaskClient, **query: Any) -> list[str]:
     """The ids of all pages."""
     found: list[str] = []
     more: dict[str, Any] = {}
@@ -89,24 +93,24 @@ def ids(rows: list[Record]) -> list[str]:
 
 def test_lists_narrow_and_sort(client: FlaskClient, rows: list[Record]) -> None:
     back = rows[::-1]
-    assert listed(client, limit=7) == ids(back)
-    assert listed(client, sort="oldest", limit=7) == ids(rows)
-    assert listed(client, sort="duration", limit=7) == ids(back)
-    assert listed(client, key="alpha") == ids([row for row in back if row.key])
-    assert listed(client, key="") == ids([row for row in back if not row.key])
-    assert listed(client, key=["alpha", ""]) == ids(back)
-    assert listed(client, key="nobody") == []
-    assert listed(client, tag=" TEAM:b ") == ids([row for row in back if row.tags])
-    assert listed(client, status="5xx") == ids([row for row in back if row.status == 503])
-    assert listed(client, status=["200", "503"]) == ids(back)
-    assert listed(client, switched="true") == ids([row for row in back if len(row.attempts) == 2])
-    assert listed(client, model_asked="gemini-other", outcome="ok") == ids(
+    assert every(client, limit=7) == ids(back)
+    assert every(client, sort="oldest", limit=7) == ids(rows)
+    assert every(client, sort="duration", limit=7) == ids(back)
+    assert every(client, key="alpha") == ids([row for row in back if row.key])
+    assert every(client, key="") == ids([row for row in back if not row.key])
+    assert every(client, key=["alpha", ""]) == ids(back)
+    assert every(client, key="nobody") == []
+    assert every(client, tag=" TEAM:b ") == ids([row for row in back if row.tags])
+    assert every(client, status="5xx") == ids([row for row in back if row.status == 503])
+    assert every(client, status=["200", "503"]) == ids(back)
+    assert every(client, switched="true") == ids([row for row in back if len(row.attempts) == 2])
+    assert every(client, model_asked="gemini-other", outcome="ok") == ids(
         [row for row in back if row.model == "gemini-other" and row.status == 200]
     )
-    assert listed(client, min_duration=100, max_duration=150) == ids(rows[10:16][::-1])
-    assert listed(client, text=spell(rows[4].call_id)[:23]) == ids([rows[4]])
-    assert listed(client, text="r-1") == ids(back)
-    assert listed(client, **{"from": str(START + 3 * SPACE), "to": str(START + 5 * SPACE)}) == ids(
+    assert every(client, min_duration=100, max_duration=150) == ids(rows[10:16][::-1])
+    assert every(client, text=spell(rows[4].call_id)[:23]) == ids([rows[4]])
+    assert every(client, text="r-1") == ids(back)
+    assert every(client, **{"from": str(START + 3 * SPACE), "to": str(START + 5 * SPACE)}) == ids(
         rows[3:5][::-1]
     )
 
@@ -123,26 +127,25 @@ def test_a_call_goes_out_as_the_command_shows_it(client: FlaskClient, rows: list
     )  # type: ignore[union-attr]
 
 
-def test_a_page_that_ends_early_says_how_far_it_looked(
-    client: FlaskClient, rows: list[Record], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listing, "SCANNED", 5)
-    body = client.get(
-        "/api/v1/calls", query_string={"method": "generateContent", "max_duration": 0}
-    ).get_json()
-    assert (body["items"], body["scanned_until"]) == ([], rows[-5].received_at)
-    assert listed(client, method="generateContent", max_duration=0) == ids(rows[:1])
+def test_a_page_that_ends_early_says_how_far_it_looked(settings: Settings, rows: list[Record]) -> None:
+    query = CallsQuery(method=["generateContent"], max_duration=0)
+    with contextlib.closing(reader(settings.database)) as conn:
+        first = listed(conn, query, Bounds(scanned=5))
+        assert (first.items, first.scanned_until) == ([], rows[-5].received_at)
+        assert first.next
+        rest = listed(conn, msgspec.structs.replace(query, cursor=first.next))
+    assert [one.call_id for one in rest.items] == ids(rows[:1])
+    assert (rest.next, rest.scanned_until) == (None, None)
 
 
-def test_an_order_of_too_many_is_refused_with_advice(
-    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listing, "SORTED", 10)
-    answer = client.get("/api/v1/calls", query_string={"sort": "cost"})
-    body = answer.get_json()
-    assert (answer.status_code, body["code"]) == (422, "TOO_MUCH")
-    assert "shorter span" in body["hint"]
-    assert client.get("/api/v1/calls", query_string={"sort": "cost", "key": "alpha"}).status_code == 200
+def test_an_order_of_too_many_is_refused_with_advice(settings: Settings) -> None:
+    few = Bounds(ordered=10)
+    with contextlib.closing(reader(settings.database)) as conn:
+        with pytest.raises(Problem) as caught:
+            listed(conn, CallsQuery(sort="cost"), few)
+        assert (caught.value.status, caught.value.code) == (422, "TOO_MUCH")
+        assert "shorter span" in caught.value.hint
+        assert len(listed(conn, CallsQuery(sort="cost", key=["alpha"]), few).items) == 8
 
 
 @pytest.mark.parametrize(

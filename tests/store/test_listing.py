@@ -21,9 +21,8 @@ from gemgate.insight.plan import TooMuch
 from gemgate.store import connection, ledger
 from gemgate.store.connection import Connection
 from gemgate.store.database import FILE
-from gemgate.store.reports import listing
 from gemgate.store.reports.calls import AttemptRow, CallRow, Filter, attempts, newest
-from gemgate.store.reports.listing import ORDERS, Page, Place, page
+from gemgate.store.reports.listing import EVERYDAY, ORDERS, Bounds, Page, Place, page
 from gemgate.store.reports.listing_terms import AMOUNTS, Range, Wanted
 
 CALLS = 120
@@ -191,13 +190,18 @@ def brute(everything: Told, wanted: Wanted, order: str) -> list[int]:
 
 
 def pages(
-    conn: Connection, wanted: Wanted, order: str, limit: int, between: Callable[[], None] = lambda: None
+    conn: Connection,
+    wanted: Wanted,
+    order: str,
+    limit: int,
+    between: Callable[[], None] = lambda: None,
+    bounds: Bounds = EVERYDAY,
 ) -> list[Page]:
     """All pages of a list."""
     found: list[Page] = []
     place: Place | None = None
     while not found or place is not None:
-        found.append(page(conn, wanted, order, limit, place))
+        found.append(page(conn, wanted, order, limit, place, bounds))
         place = found[-1].after
         between()
     return found
@@ -243,16 +247,13 @@ wanteds = st.builds(
 )
 def test_a_list_is_what_a_look_at_every_row_gives(
     store: Connection,
-    monkeypatch: pytest.MonkeyPatch,
     wanted: Wanted,
     order: str,
     limit: int,
     gathered: int,
     scanned: int,
 ) -> None:
-    monkeypatch.setattr(listing, "GATHERED", gathered)
-    monkeypatch.setattr(listing, "SCANNED", scanned)
-    found = pages(store, wanted, order, limit)
+    found = pages(store, wanted, order, limit, bounds=Bounds(gathered=gathered, scanned=scanned))
     assert seqs(found) == brute(told(store), wanted, order)
     for one in found[:-1]:
         assert len(one.calls) == limit or one.scanned_until is not None
@@ -261,10 +262,7 @@ def test_a_list_is_what_a_look_at_every_row_gives(
 
 @pytest.mark.parametrize("order", sorted(ORDERS))
 @pytest.mark.parametrize("gathered", [0, 10_000])
-def test_pages_stay_right_while_calls_are_recorded(
-    conn: Connection, monkeypatch: pytest.MonkeyPatch, order: str, gathered: int
-) -> None:
-    monkeypatch.setattr(listing, "GATHERED", gathered)
+def test_pages_stay_right_while_calls_are_recorded(conn: Connection, order: str, gathered: int) -> None:
     key(conn, "alpha")
     key(conn, "beta")
     chance = random.Random(order)
@@ -279,7 +277,7 @@ def test_pages_stay_right_while_calls_are_recorded(
         if left > 0:
             ledger.settle(conn, [made(chance) for _ in range(3)])
 
-    found = seqs(pages(conn, wanted, order, 4, arrive))
+    found = seqs(pages(conn, wanted, order, 4, arrive, Bounds(gathered=gathered)))
     assert len(found) == len(set(found))
     assert [seq for seq in found if seq in set(before)] == before
 
@@ -300,16 +298,14 @@ def test_what_no_call_can_be_is_an_empty_list(store: Connection) -> None:
         assert page(store, wanted, "time", 5) == Page(calls=[])
 
 
-def test_an_order_by_an_amount_is_refused_where_too_many_calls_may_be_in_it(
-    store: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(listing, "SORTED", 30)
+def test_an_order_by_an_amount_is_refused_where_too_many_calls_may_be_in_it(store: Connection) -> None:
+    few = Bounds(ordered=30)
     with pytest.raises(TooMuch):
-        page(store, Wanted(), "cost", 5)
+        page(store, Wanted(), "cost", 5, bounds=few)
     narrow = Wanted(start=START, until=START + 5 * SPACE)
-    assert seqs(pages(store, narrow, "cost", 5)) == brute(told(store), narrow, "cost")
+    assert seqs(pages(store, narrow, "cost", 5, bounds=few)) == brute(told(store), narrow, "cost")
     with pytest.raises(TooMuch):
-        page(store, Wanted(names={"method": ("generateContent",)}), "cost", 5)
+        page(store, Wanted(names={"method": ("generateContent",)}), "cost", 5, bounds=few)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -25,7 +26,7 @@ from gemgate.store.reports import calls as record
 from gemgate.store.reports import listing
 from gemgate.store.reports.calls import AttemptRow
 from gemgate.store.reports.detail import PriceUsed, Told, detail
-from gemgate.store.reports.listing import Place
+from gemgate.store.reports.listing import EVERYDAY, Bounds, Place
 from gemgate.store.reports.story import means, story, then
 
 namespace = Namespace("calls", description="Every call on record: lists, one call, and the live feed.")
@@ -128,21 +129,24 @@ class Calls(Resource):
         Repeat the query with `cursor` set to `next`, and nothing else changed. Orders other than by time are refused
         with 422 where more than 100,000 calls may be in them.
         """
-        asked = cursors.question(msgspec.structs.replace(query, cursor="", limit=1))
-        start, until, place = _place(query, asked)
         with context.reading() as conn:
-            try:
-                page = listing.page(conn, wanted(query, start, until), query.sort, query.limit, place)
-            except TooMuch as much:
-                said = f"More than {listing.SORTED:,} calls would have to be put in this order."
-                raise Problem(422, "TOO_MUCH", said, much.advice) from None
-        after = page.after
-        cursor = None
-        if after is not None:
-            cursor = cursors.encode(asked, (start, until, after.top, after.value, after.seq))
-        return CallsAnswer(
-            items=[item(row) for row in page.calls], next=cursor, scanned_until=page.scanned_until
-        )
+            return listed(conn, query)
+
+
+def listed(conn: sqlite3.Connection, query: CallsQuery, bounds: Bounds = EVERYDAY) -> CallsAnswer:
+    """One page. Raises Problem 400, and 422 for an order of too many."""
+    asked = cursors.question(msgspec.structs.replace(query, cursor="", limit=1))
+    start, until, place = _place(query, asked)
+    try:
+        page = listing.page(conn, wanted(query, start, until), query.sort, query.limit, place, bounds)
+    except TooMuch as much:
+        said = f"More than {bounds.ordered:,} calls would have to be put in this order."
+        raise Problem(422, "TOO_MUCH", said, much.advice) from None
+    after, cursor = page.after, None
+    if after is not None:
+        cursor = cursors.encode(asked, (start, until, after.top, after.value, after.seq))
+    items = [item(row) for row in page.calls]
+    return CallsAnswer(items=items, next=cursor, scanned_until=page.scanned_until)
 
 
 @namespace.route("/<string:call_id>")

@@ -78,9 +78,14 @@ class Live(Resource):
 
 
 def follow(
-    conn: sqlite3.Connection, which: Wanted, after: int, rest: Callable[[float], None] = time.sleep
+    conn: sqlite3.Connection,
+    which: Wanted,
+    after: int,
+    rest: Callable[[float], None] = time.sleep,
+    stride: int = STRIDE,
 ) -> Iterator[bytes]:
-    """The events of wanted calls after a ``seq``, without end; ``rest`` waits for so many seconds.
+    """The events of wanted calls after a ``seq``, without end; ``rest`` waits for so many seconds, and one look takes
+    in ``stride`` calls.
 
     Raises sqlite3.Error when the record cannot be read.
     """
@@ -89,7 +94,7 @@ def follow(
     while True:
         with reading(conn):
             newest = record.latest(conn)
-            top = min(newest, after + STRIDE)
+            top = min(newest, after + stride)
             rows = record.by_seq(conn, matches(conn, which, after, top) or []) if top > after else []
         for row in rows:
             yield b"id: %d\nevent: call\ndata: %b\n\n" % (row.seq, msgspec.json.encode(item(row)))

@@ -4,9 +4,9 @@ Laws:
 
 - a page goes on after the last row looked at (by its value in the order, then its ``seq``), never by counting rows:
   every call that was there when the first page was read comes once;
-- lists by time look at no more than ``SCANNED`` calls a page. What was found until then is the page, with the
+- lists by time look at no more than ``Bounds.scanned`` calls a page. What was found until then is the page, with the
   place to go on from and ``scanned_until``, the time down (or up) to which everything has been looked at;
-- lists by an amount need all calls that may be in them at once, and are refused beyond ``SORTED`` of them;
+- lists by an amount need all calls that may be in them at once, and are refused beyond ``Bounds.ordered`` of them;
 - where a filter's index has few rows, these are taken and sorted; else time leads, for a common name is soon met.
 """
 
@@ -22,12 +22,6 @@ from gemgate.insight.plan import MOST_ROWS, TooMuch
 from gemgate.store.reports.calls import CallRow, by_seq
 from gemgate.store.reports.listing_terms import TOKENS, Term, Wanted, terms
 
-SCANNED: Final = 100_000
-"""The most calls that one page by time looks at; a third of it where each needs a look at its tries or tags."""
-SORTED: Final = MOST_ROWS
-"""The most calls that are put in an order by an amount."""
-GATHERED: Final = 20_000
-"""The most rows of a filter's index that are taken and sorted for a page by time."""
 ORDERS: Final[dict[str, str]] = {
     "time": "t.received_at",
     "oldest": "t.received_at",
@@ -42,6 +36,22 @@ ORDERS: Final[dict[str, str]] = {
 ADVICE: Final = (
     "Give a shorter span (from, to), or name a key, user, tag, route, project, model_asked, reason or status."
 )
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How much work one page may be.
+
+    ``scanned``: the most calls that a page by time looks at, a third of it where each needs a look at its tries or
+    tags. ``ordered``: the most calls that are put in an order by an amount. ``gathered``: the most rows of a filter's
+    index that are taken and sorted for a page by time.
+    """
+
+    scanned: int = MOST_ROWS
+    ordered: int = MOST_ROWS
+    gathered: int = 20_000
+
+
+EVERYDAY: Final = Bounds()
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -74,35 +84,44 @@ class _List(msgspec.Struct):
     limit: int
     place: Place | None
     top: int
+    bounds: Bounds
 
     @property
     def value(self) -> str:
+        """The expression that it is ordered by."""
         return ORDERS[self.order]
 
     @property
     def upward(self) -> bool:
+        """Whether the smallest value comes first."""
         return self.order == "oldest"
 
     @property
     def direction(self) -> str:
+        """The same in SQL."""
         return "ASC" if self.upward else "DESC"
 
 
 def page(
-    conn: sqlite3.Connection, wanted: Wanted, order: str, limit: int, place: Place | None = None
+    conn: sqlite3.Connection,
+    wanted: Wanted,
+    order: str,
+    limit: int,
+    place: Place | None = None,
+    bounds: Bounds = EVERYDAY,
 ) -> Page:
     """One page of at most ``limit`` calls. Raises ``insight.plan.TooMuch``. ``order`` is one of ``ORDERS``."""
     found = terms(conn, wanted)
     if found is None:
         return Page(calls=[])
     top = place.top if place is not None else _newest(conn)
-    asked = _List(conn, wanted, found, order, limit, place, top)
+    asked = _List(conn, wanted, found, order, limit, place, top, bounds)
     if order in ("time", "oldest"):
-        source = _narrowest(asked, GATHERED)
+        source = _narrowest(asked, bounds.gathered)
         return _gather(asked, source) if source is not None and source.sql else _by_time(asked)
-    source = _narrowest(asked, SORTED)
+    source = _narrowest(asked, bounds.ordered)
     if source is None:
-        raise TooMuch(SORTED + 1, ADVICE)
+        raise TooMuch(bounds.ordered + 1, ADVICE)
     return _gather(asked, source)
 
 
@@ -178,7 +197,8 @@ def _gather(asked: _List, source: Term) -> Page:
 
 def _by_time(asked: _List) -> Page:
     """A page of the calls in the order of their coming, each looked at, up to the bound."""
-    budget = SCANNED // 3 if any(one.heavy for one in asked.terms) else SCANNED
+    scanned = asked.bounds.scanned
+    budget = max(1, scanned // 3) if any(one.heavy for one in asked.terms) else scanned
     where, values = _span(asked.wanted)
     if asked.place is not None:
         sign = ">" if asked.upward else "<"
