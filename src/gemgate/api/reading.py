@@ -17,6 +17,7 @@ from gemgate.api.problems import Problem
 S = TypeVar("S", bound=msgspec.Struct)
 
 _AT: Final = re.compile(r" - at `(?:key in )?\$(.*)`$")
+_PLACE: Final = re.compile(r"\[\d+\]")
 _KINDS: Final = {
     "int": "a whole number",
     "float": "a number",
@@ -79,12 +80,8 @@ def sentence(message: str, kind: Any = None) -> tuple[str, str]:
     where = found.group(1) if found else ""
     plain = _AT.sub("", message)
     if plain.startswith("Invalid enum value"):
-        options = _options(kind)
-        plain = (
-            f"Expected one of: {', '.join(options)}"
-            if options and not where
-            else "Expected another of its words"
-        )
+        options = _options(kind if not where else _item(kind) if _PLACE.fullmatch(where) else None)
+        plain = f"Expected one of: {', '.join(options)}" if options else "Expected another of its words"
     plain = re.sub(r"`(\w+)`", lambda word: _KINDS.get(word.group(1), word.group(1)), plain)
     plain = plain.replace(" | ", " or ")
     return where, plain.rstrip(".") + "."
@@ -113,11 +110,11 @@ def _unknown(known: Mapping[str, Any]) -> str:
 def _of_text(kind: Any, texts: list[str]) -> Any:
     """The value that texts of a query string stand for. Raises ValueError with a sentence."""
     if _is_list(kind):
-        item = (typing.get_args(_bare(kind)) or (str,))[0]
+        item = _item(kind)
         try:
             return msgspec.convert([_scalar(item, text) for text in texts], kind)
         except msgspec.ValidationError as error:
-            raise ValueError(sentence(str(error), item)[1]) from None
+            raise ValueError(sentence(str(error), kind)[1]) from None
     value = _scalar(kind, texts[0])
     try:
         return msgspec.convert(value, kind)
@@ -162,6 +159,11 @@ def _bare(kind: Any) -> Any:
 
 def _is_list(kind: Any) -> bool:
     return typing.get_origin(_bare(kind)) in (list, tuple) or _bare(kind) in (list, tuple)
+
+
+def _item(kind: Any) -> Any:
+    """What a list holds."""
+    return (typing.get_args(_bare(kind)) or (str,))[0]
 
 
 def _options(kind: Any) -> list[str]:
