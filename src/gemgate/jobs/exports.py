@@ -118,3 +118,14 @@ def _written(settings: Settings, work: Callable[[Connection], object]) -> None:
             return False
 
         sliced(conn, step)
+
+
+def leave() -> None:
+    """End the processes of this console, and wait for them: each takes away what it began."""
+    with _lock:
+        for child in _children.values():
+            if child.stdin is not None:
+                child.stdin.close()
+        for child in _children.values():
+            child.wait()
+        _children.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from gemgate.jobs import advice, reprice, rollup
+from gemgate.jobs import advice, exports, payloads, reprice, rollup
 from gemgate.jobs.context import Context
 
 
@@ -24,4 +24,6 @@ JOBS: Final[tuple[Job, ...]] = (
     Job(
         "reprice", reprice.run, reprice.PERIOD, "Prices spans of the record anew, as somebody has asked for."
     ),
+    Job("exports", exports.run, exports.PERIOD, "Starts exports that wait, and takes old files away."),
+    Job("payloads", payloads.run, payloads.PERIOD, "Takes away stored bodies that are too old or too many."),
 )
