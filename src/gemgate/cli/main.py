@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "rollup": "See how far the sums of calls are, or make them anew.",
     "prices": "Show the price book in force.",
     "advice": "Show what could cost less, and what will end.",
+    "export": "Write calls, tries or sums to a file: CSV, JSON Lines or Parquet.",
     "seed": "Fill the store with a realistic record, for trials.",
     "doctor": "Check configuration, keys, disk, database and clock.",
 }
