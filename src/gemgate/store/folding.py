@@ -89,6 +89,7 @@ def _read(conn: sqlite3.Connection, index: str, condition: str, values: tuple[An
     def rows(sql: str) -> list[Any]:
         return conn.execute(sql.format(index=index, condition=condition), values).fetchall()
 
+    # A number without a name is a damage that `verify` tells of; here it is no outcome.
     calls = rows(_CALLS)
     if not calls:
         return []
@@ -106,7 +107,7 @@ def _read(conn: sqlite3.Connection, index: str, condition: str, values: tuple[An
         make(
             (
                 *row[:14],
-                outcomes[row[14]],
+                outcomes.get(row[14], ""),
                 row[15] in streamed,
                 tags.get(row[0], none),
                 tries.get(row[0], none),
@@ -138,7 +139,7 @@ def _tries(conn: sqlite3.Connection, found: list[Any], rows: Any) -> dict[int, t
     by_call: dict[int, tuple[TryFact, ...]] = {}
     for row in found:
         seq = row[1]
-        one = make((*row[_BEFORE:], kinds[row[3]], saved.get(seq, 0), charges.get(seq, none)))
+        one = make((*row[_BEFORE:], kinds.get(row[3], ""), saved.get(seq, 0), charges.get(seq, none)))
         have = by_call.get(row[0])
         by_call[row[0]] = (one,) if have is None else (*have, one)
     return by_call

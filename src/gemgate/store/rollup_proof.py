@@ -5,7 +5,8 @@ Laws:
 - a set is compared as it stands, with the calls up to its mark: it may go on being brought forward meanwhile. What
   was folded since the piece was read is read and added in the transaction that reads the tables;
 - grains up to the hour are compared hour by hour, days at their end, so that memory holds the sums of a day;
-- a difference is looked at once more from the calls before it is told: money may have been corrected meanwhile;
+- a difference is looked at once more, from the calls on, before it is told. Where money was corrected meanwhile
+  (a re-pricing runs), a day's money is not compared;
 - minutes count as long as they are kept; a set that is being made anew is not compared.
 """
 
@@ -30,6 +31,8 @@ _DAY: Final = Grain.DAY.span
 _NAMES: Final = {CELLS: "cell", **{cube: " by ".join(names) or "total" for names, cube in CUBES.items()}}
 _PLACE: Final = "cube, grain, slot, a, b"
 _WITHIN: Final = "cube = ? AND grain = ? AND slot >= ? AND slot < ?"
+_MONEY: Final = frozenset(name for name in FACTS if name.endswith("_nano") or name.startswith("unpriced"))
+_CHARGE: Final = 6  # columns of a charge's key
 _Row = tuple[Any, ...]
 _Table = dict[_Row, Any]
 
@@ -39,12 +42,20 @@ class Difference(NamedTuple):
 
     where: str
     what: str
+    money: bool = False
+
+
+class _Since(NamedTuple):
+    """From when on minutes are compared, and how often money had been corrected when a day was begun."""
+
+    minutes: int
+    corrections: int
 
 
 def prove(conn: sqlite3.Connection, now: int) -> Iterator[Difference]:
     """All that is wrong with the sums. ``conn`` reads, ``now`` is UTC µs. Raises sqlite3.Error."""
     busy = _Busy(conn)
-    since = now - MINUTES_KEPT
+    since = _Since(now - MINUTES_KEPT, 0)
     day = _next(conn, 0, _DAY)
     while day is not None:
         first = list(_day(conn, day, since, busy.take))
@@ -56,11 +67,12 @@ def prove(conn: sqlite3.Connection, now: int) -> Iterator[Difference]:
 
 
 def _day(
-    conn: sqlite3.Connection, day: int, since: int, seen: Callable[[list[CallFact]], None] | None
+    conn: sqlite3.Connection, day: int, since: _Since, seen: Callable[[list[CallFact]], None] | None
 ) -> Iterator[Difference]:
     """Compare the sums of a day; ``seen`` is given its calls."""
     with reading(conn):
         marks = {name: mark for name, mark in rollups.marks(conn).items() if mark > rollups.EMPTYING}
+        since = _Since(since.minutes, rollups.corrections(conn))
     whole = {name: Folded() for name in marks}
     hour = _next(conn, day, _HOUR)
     while hour is not None and hour < day + _DAY:
@@ -68,7 +80,7 @@ def _day(
         for calls in _portions(conn, hour, hour + _HOUR):
             if seen is not None:
                 seen(calls)
-            for name, folded in _folded(calls, marks, since).items():
+            for name, folded in _folded(calls, marks, since.minutes).items():
                 pieces[name].merge(folded)
         yield from _compared(conn, pieces, marks, (hour, hour + _HOUR), since)
         for name, piece in pieces.items():
@@ -118,7 +130,7 @@ def _compared(
     pieces: dict[str, Folded],
     marks: dict[str, int],
     span: tuple[int, int],
-    since: int,
+    since: _Since,
 ) -> Iterator[Difference]:
     """What the tables hold of a span, an hour or a day, against what its calls make."""
     days = span[1] - span[0] == _DAY
@@ -132,17 +144,20 @@ def _compared(
             if late:
                 made = Folded()
                 made.merge(piece)
-                made.merge(Batch(late).fold(name, since))
+                made.merge(Batch(late).fold(name, since.minutes))
             cells = _cells(conn, made) if CELLS in SETS[name] else {}
             wanted = [
                 (cube, grain) for cube in SETS[name] for grain in grains(cube) if (grain == Grain.DAY) is days
             ]
-            tables = [_tables(conn, cube, grain, span, since) for cube, grain in wanted]
+            tables = [_tables(conn, cube, grain, span, since.minutes) for cube, grain in wanted]
+            moved = rollups.corrections(conn) != since.corrections
             failed = _failures(conn, span, Grain.DAY if days else Grain.HOUR) if name == THIN_SET else {}
         facts, charges, sketches = (
             {key: v for one in tables for key, v in one[at].items()} for at in range(3)
         )
-        yield from _differ(made, cells, days, (facts, charges, sketches), failed)
+        for one in _differ(made, cells, days, (facts, charges, sketches), failed):
+            if not (moved and one.money):
+                yield one
 
 
 def _tables(
@@ -198,16 +213,16 @@ def _differ(
             continue
         for name, has, should in zip(FACTS, row, sums.facts, strict=True):
             if has != should:
-                yield Difference(_where(key), f"{name} is {has}, its calls make {should}")
+                yield Difference(_where(key), f"{name} is {has}, its calls make {should}", name in _MONEY)
         for kind, numbers in sums.charges.items():
             has = charges.pop((*key, kind), (0, 0, 0))
             if tuple(numbers) != has:
                 yield Difference(
-                    _where(key), f"charges of kind {kind} are {has}, its calls make {tuple(numbers)}"
+                    _where(key), f"charges of kind {kind} are {has}, its calls make {tuple(numbers)}", True
                 )
         yield from _sketched(key, sketches.pop(key, None), sums.sketches)
     for key in (*facts, *(key for key in charges if key[:5] not in facts), *sketches):
-        yield Difference(_where(key), "it is a sum of no calls")
+        yield Difference(_where(key), "it is a sum of no calls", len(key) == _CHARGE)
     failures: _Table = {
         tuple(key): one for key, one in made.failures.items() if (key[0] == Grain.DAY) is days
     }
@@ -215,7 +230,11 @@ def _differ(
         counted, true = failed.get(key, [0, 0, 0]), failures.get(key, [0, 0, 0])
         if counted != true:
             where = f"failures {_grain(key[0])} {key[1]}"
-            yield Difference(where, f"tries and money are {counted}, its calls make {true} ({key[2:]})")
+            yield Difference(
+                where,
+                f"tries and money are {counted}, its calls make {true} ({key[2:]})",
+                counted[0] == true[0],
+            )
 
 
 def _sketched(key: _Row, body: bytes | None, should: Sketches) -> Iterator[Difference]:

@@ -34,6 +34,7 @@ EMPTYING: Final = -1
 LEAST: Final = 100
 MOST: Final = 20_000
 """Calls in one batch."""
+_CORRECTIONS: Final = "rollup_corrections"
 _READ: Final = 2_000  # calls in one read
 _FIRST_COST: Final = 20e-6  # seconds a row, until one was written
 _TRIM_EVERY: Final = 60_000_000
@@ -268,11 +269,21 @@ def correct(conn: Connection, before: Sequence[CallFact], after: Sequence[CallFa
 
     Both name the same calls. Needs the transaction that changes the calls. Costs about a ms a call.
     """
+    conn.execute(
+        "INSERT INTO marks(name, seq) VALUES(?, 1) ON CONFLICT(name) DO UPDATE SET seq = seq + 1",
+        (_CORRECTIONS,),
+    )
     for name, high in marks(conn).items():
         old = Batch([call for call in before if call.seq <= high])
         new = Batch([call for call in after if call.seq <= high])
         if old.calls:
             rollup_rows.change(conn, old.fold(name, 0), new.fold(name, 0))
+
+
+def corrections(conn: sqlite3.Connection) -> int:
+    """How often sums were corrected: whoever compares them with calls sees by it that money changed meanwhile."""
+    row = conn.execute("SELECT seq FROM marks WHERE name = ?", (_CORRECTIONS,)).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _move(conn: sqlite3.Connection, name: str, seq: int) -> None:
