@@ -11,7 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gemgate.app.folder import taken
+from gemgate.app.serve import keyed
 from gemgate.cli.main import group
+from gemgate.config import Settings
 
 TRACE = "offset_s,input_tokens,output_tokens,client\n" + "\n".join(
     f"{place * 40},{200 + place % 700},{place % 90},c{place % 3}" for place in range(2_000)
@@ -58,6 +60,11 @@ def test_what_is_seeded_is_true_and_marked(data: Path) -> None:
     projects = {name for (name,) in ask(data, "SELECT name FROM projects")}
     assert {"seed-main", "seed-free"} <= projects
     assert all(name.startswith("seed-") for name in projects)
+
+
+def test_seeded_keys_close_no_door(data: Path) -> None:
+    assert not keyed(Settings(data=data))
+    assert "there is no virtual key" in run("doctor", "--data", str(data)).output
 
 
 def test_advice_on_it_is_given_in_words_and_as_json(data: Path) -> None:

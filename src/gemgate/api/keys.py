@@ -164,7 +164,7 @@ class Keys(Resource):
         key = Key(id=0, created_at=now, **fields)
         token = Token(digest=access.digest(secret), key=0, hint=access.hint(secret))
         with context.changing() as change:
-            first = not keys.every(change.conn)[0]
+            first = not keys.every(change.conn)[1]
             try:
                 keys.create(change.conn, key, token)
             except keys.Exists:

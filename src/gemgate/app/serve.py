@@ -92,7 +92,8 @@ def keyed(settings: Settings) -> bool:
     fault = keyless(settings)
     try:
         with contextlib.closing(reader(settings.database)) as conn, reading(conn):
-            found, _ = keys.every(conn)
+            # Keys without a token (`gemgate seed` makes such) are nobody's.
+            _, found = keys.every(conn)
     except (sqlite3.Error, OSError) as error:
         if fault is None:
             return False

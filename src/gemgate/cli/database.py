@@ -50,7 +50,9 @@ def access(settings: Settings) -> list[Finding]:
             return []
         else:
             with contextlib.closing(reader(settings.database)) as conn, reading(conn):
-                found, _ = keys.every(conn)
+                made, tokens = keys.every(conn)
+                held = {token.key for token in tokens}
+                found = [key for key in made if key.id in held]
     except (version.Newer, sqlite3.Error, OSError):
         return []  # `look` has said so
     fault = keyless(settings)

@@ -126,7 +126,7 @@ def create(data: Path | None, config: Path | None, name: str, **more: Any) -> No
     key = Key(id=0, name=name, created_at=now, **_asked(more))
     token = Token(digest=access.digest(secret), key=0, hint=access.hint(secret))
     with changing(settings) as conn:
-        first = not keys.every(conn)[0]
+        first = not keys.every(conn)[1]
         try:
             made = written(conn, lambda inside: keys.create(inside, key, token), _audited("create", name))
         except keys.Exists:
