@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import random
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -186,8 +185,8 @@ class Console:
         return link
 
     def close(self) -> None:
-        """End it."""
-        self.process.send_signal(signal.SIGTERM)
+        """End it at once: in order it would wait for its streams."""
+        self.process.kill()
         self.process.wait(PATIENCE)
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None

@@ -178,6 +178,7 @@ def _refused(answer: http.client.HTTPResponse) -> Problem:
         found = None
     if found is None:
         return _broken()
+    found = msgspec.structs.replace(found, call=found.call or _call(answer))
     after = answer.headers.get("Retry-After", "")
     wait = float(after) if after.isascii() and after.isdigit() else found.retry_after
     return _problem(found, answer.status, wait)
