@@ -7,19 +7,37 @@ import http.client
 import json
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 from flask.testing import FlaskClient
 
 from gemgate.api.app import build
-from gemgate.config import load
+from gemgate.config import Routing, Settings, load
+from gemgate.config.book import load_book
+from gemgate.core.call import mint
+from gemgate.core.catalog import Catalog
+from gemgate.core.errors import Refused
 from gemgate.core.quota import Limits
-from gemgate.store import stored_limits, stored_prices, stored_routes
-from gemgate.store.connection import Connection, visitor
-from tests.gateway.launch import Gateway, until
+from gemgate.core.routing import Target
+from gemgate.gateway import stored
+from gemgate.gateway.board import PAUSED, Board, Sight
+from gemgate.gateway.brakes import Brakes
+from gemgate.gateway.clock import Clock
+from gemgate.gateway.desk import Desk
+from gemgate.gateway.inforce import InForce
+from gemgate.gateway.payloads import Payloads
+from gemgate.gateway.snapshot import DEMO
+from gemgate.gateway.stored import Configured, Stored
+from gemgate.gateway.ticket import Ticket
+from gemgate.store import boots, prices, stored_limits, stored_prices, stored_routes
+from gemgate.store.connection import Connection, reader, visitor
+from gemgate.store.database import FILE, Database
+from tests.gateway.launch import Gateway, empty, until
 from tests.simulator.launch import Simulator
 
 ONE, TWO = "AIzaStoredFirstProjectKey0000000000000a", "AIzaStoredSecondProjectKey000000000000b"
@@ -47,6 +65,7 @@ name = "filed"
 targets = ["gemini-3.8-flash@one"]
 """
 FLASH, LITE = "gemini-3.8-flash", "gemini-3.5-flash-lite"
+PRICE = {"model": LITE, "tier": "standard", "from": "2026-01-01", "input": 10**12, "output": 2 * 10**12}
 ASK = {"contents": [{"role": "user", "parts": [{"text": "Tell me about harbours."}]}]}
 
 
@@ -157,8 +176,7 @@ def priced(gateway: Gateway, answer: httpx.Response) -> dict[str, Any]:
 
 def test_a_stored_price_prices_the_next_call_and_is_on_record_before(gateway: Gateway) -> None:
     before = priced(gateway, ask(gateway, LITE))["name"]
-    row = {"model": LITE, "tier": "standard", "from": "2026-01-01", "input": 10**12, "output": 2 * 10**12}
-    write(gateway, lambda conn: stored_prices.add(conn, row, 1))
+    write(gateway, lambda conn: stored_prices.add(conn, PRICE, 1))
     seen: list[dict[str, Any]] = []
 
     def dearer() -> bool:
@@ -197,7 +215,9 @@ def test_a_call_under_way_keeps_its_plan_but_starts_no_try_on_a_paused_project(
     gateway: Gateway, console: FlaskClient
 ) -> None:
     make(console, "pair", targets=[f"{FLASH}@one", f"{LITE}@two"])
+    write(gateway, lambda conn: stored_prices.add(conn, PRICE, 1))
     until(lambda: ask(gateway, "pair").headers.get("x-gemgate-model") == FLASH, "the route")
+    until(lambda: priced(gateway, ask(gateway, LITE))["name"] == "stored/2", "the price")
     body = json.dumps(ASK).encode()
     link = http.client.HTTPConnection("127.0.0.1", int(gateway.url.rpartition(":")[2]), timeout=30)
     with contextlib.closing(link):
@@ -208,13 +228,21 @@ def test_a_call_under_way_keeps_its_plan_but_starts_no_try_on_a_paused_project(
         until(lambda: healthz(gateway)["calls_under_way"] == 1, "the call")
         done(console.delete("/api/v1/routes/pair"))
         done(console.post("/api/v1/projects/one/pause"))
+        write(gateway, lambda conn: stored_prices.remove(conn, 2))
         until(lambda: ask(gateway, "pair").status_code == 404, "the end of the route")
+        until(lambda: priced(gateway, ask(gateway, LITE))["name"] != "stored/2", "the end of the price")
         until(lambda: healthz(gateway)["paused"] == ["one"], "the pause")
         link.send(body[10:])
         answer = link.getresponse()
         assert (answer.status, answer.headers["x-gemgate-model"]) == (200, LITE)
         assert answer.headers["x-gemgate-route"] == "pair"
         answer.read()
+    (row,) = gateway.rows(
+        "SELECT p.name FROM attempts AS a JOIN calls AS c ON c.seq = a.call_seq LEFT JOIN prices AS p"
+        " ON p.id = a.price_id JOIN routes AS r ON r.id = c.route_id WHERE r.name = 'pair'"
+        " ORDER BY a.seq DESC LIMIT 1"
+    )
+    assert row["name"] == "stored/2"  # that which was in force as it came
     done(console.post("/api/v1/projects/one/resume"))
     until(lambda: healthz(gateway)["paused"] == [], "the end of the pause")
 
@@ -257,8 +285,85 @@ def test_a_reload_of_the_file_and_a_new_start_keep_what_is_stored(
     assert healthz(gateway)["paused"] == ["one"]
 
 
-def test_without_routing_a_pause_holds_too(simulator: Simulator, tmp_path: Path) -> None:
-    with Gateway(tmp_path, simulator.url, "[routing]\nenabled = false\n", projects=PROJECTS) as plain:
-        assert ask(plain, FLASH).status_code == 200
-        write(plain, lambda conn: stored_routes.pause(conn, "one", 1))
-        until(lambda: ask(plain, FLASH).status_code == 503, "the pause")
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_pause_holds_whether_or_not_calls_are_routed(tmp_path: Path, enabled: bool) -> None:
+    settings = Settings(data=tmp_path, routing=Routing(enabled=enabled))
+    configured = Configured(settings, load_book(), "", DEMO, Catalog.load())
+    before = stored.build(configured, Stored(0))
+    board = Board(Clock(), before)
+    ticket = SimpleNamespace(
+        snapshot=before, asked=None, match=None, input_estimate=0, denied=(), route_bucket=None
+    )
+    sight = Sight(board, cast(Ticket, ticket))
+    target = Target(FLASH, "demo")
+    assert (sight.standing(target).at, sight.fits(target, board.clock.now())) == (0.0, True)
+    board.reload(stored.build(configured, Stored(1, paused=frozenset({"demo"}))), configured=False)
+    assert (sight.standing(target), sight.fits(target, board.clock.now())) == (PAUSED, False)
+
+
+class Balky:
+    """A store that refuses its first writes."""
+
+    def __init__(self, db: Database, refusals: int) -> None:
+        self.db, self.refusals = db, refusals
+
+    async def run(self, work: Callable[[Connection], object]) -> object:
+        if self.refusals:
+            self.refusals -= 1
+            raise Refused(503, "STORE_DOWN", "Not now.")
+        return await self.db.run(work)
+
+
+async def test_a_price_is_in_force_only_once_the_record_has_it(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(empty())
+    configured = Configured(Settings(data=tmp_path), load_book(), "", DEMO, Catalog.load())
+    clock, snapshot = Clock(), stored.build(configured, Stored(0))
+    db = await Database.open(tmp_path / FILE, boots.begin(tmp_path, mint(1, b"12345678")))
+    board = Board(clock, snapshot)
+    desk = cast(
+        Desk,
+        SimpleNamespace(
+            snapshot=snapshot,
+            db=Balky(db, 1),
+            clock=clock,
+            board=board,
+            brakes=Brakes(clock, board),
+            keys=None,
+            revision=-1,
+            good={},
+            payloads=Payloads(),
+        ),
+    )
+    in_force = InForce(desk, configured, Stored(0))
+    row = {"model": LITE, "tier": "standard", "from": "2026-01-01", "input": 7, "output": 8}
+    try:
+        with contextlib.closing(visitor(tmp_path / FILE)) as conn:
+            conn.execute("BEGIN IMMEDIATE")
+            stored_prices.add(conn, row, 1)
+            stored_routes.pause(conn, "demo", 1)
+            conn.keep()
+        await in_force.look()
+        assert desk.snapshot is snapshot  # as it was
+        assert desk.keys is not None  # what is read of access does not wait for it
+        assert "access" not in desk.good
+        await in_force.look()
+        assert (desk.snapshot.revision, desk.snapshot.paused) == (2, {"demo"})
+        assert desk.good["access"] > 0
+        with contextlib.closing(reader(tmp_path / FILE)) as conn:
+            assert [one.rates.input for one in prices.at(conn, clock.now()) if one.id == "stored/1"] == [7]
+        known = desk.snapshot
+        await in_force.look()
+        assert desk.snapshot is known  # nothing has changed
+        # Another configuration keeps what is stored, also while the store refuses its book.
+        desk.db = cast(Database, Balky(db, 1))
+        book = load_book().overlay(
+            b'{"models":[{"id":"new","rows":[{"id":"new@1","tier":"standard","input":1}]}]}'
+        )
+        await in_force.configure(replace(configured, book=book))
+        assert {"new@1", "stored/1"} <= {one.id for one in desk.snapshot.book.rows()}
+        assert desk.snapshot.paused == {"demo"}
+        await in_force.look()
+        with contextlib.closing(reader(tmp_path / FILE)) as conn:
+            assert "new@1" in {one.id for one in prices.at(conn, clock.now())}
+    finally:
+        await db.close()

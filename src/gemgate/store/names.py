@@ -18,6 +18,7 @@ from gemgate.store.columns import DIMENSIONS, NAME_LENGTH
 
 MOST: Final = 10_000
 OTHER: Final = "(other)"
+_BOOKS: Final = 16  # price books whose names are known; some 400 rows each
 
 
 def clean(name: str, length: int = NAME_LENGTH) -> str:
@@ -142,11 +143,17 @@ class Names:
         self.load_prices()
 
     def load_prices(self) -> None:
-        """Read which row of ``prices`` stands for a price's name now: that of the book loaded last."""
+        """Read which row of ``prices`` stands for a price's name now: that of the book loaded last.
+
+        A call under way is priced by the book that it began with: a name that the last book has no longer stands for
+        the row of the last one that had it, of the last few.
+        """
         self.prices = dict(
             self._conn.execute(
-                "SELECT name, id FROM prices"
-                " WHERE book_id = (SELECT id FROM price_books ORDER BY loaded DESC, id DESC LIMIT 1)"
+                "SELECT p.name, p.id FROM"
+                " (SELECT id, loaded FROM price_books ORDER BY loaded DESC, id DESC LIMIT ?) AS b"
+                " CROSS JOIN prices AS p ON p.book_id = b.id ORDER BY b.loaded, b.id",
+                (_BOOKS,),
             )
         )
 
