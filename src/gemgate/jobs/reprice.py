@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -31,8 +31,8 @@ PERIOD: Final = 1.0
 """Seconds between two looks for one that was asked for."""
 
 _READ: Final = 500  # calls in one read
-_GOAL: Final = SLICE / 4  # seconds that one step of a slice should take
-_MOST: Final = 100  # calls changed in one step
+_GOAL: Final = SLICE / 5  # seconds that a slice should take: a busy machine takes longer
+_MOST: Final = 200  # calls changed in one slice
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -96,6 +96,15 @@ class Result(msgspec.Struct):
             totals.after.add(cost.total, cost.billed)
 
 
+class _Step(NamedTuple):
+    """From how many calls done to how many, of how many, and what they came to."""
+
+    before: int
+    done: int
+    total: int
+    result: Result
+
+
 class _Elsewhere(Exception):
     """The re-pricing was cancelled, or another process has gone on with it."""
 
@@ -147,31 +156,45 @@ class _Work:
         with reading(conn):
             calls = reprice.read(conn, result.after or (asked.since, -1), asked.until, _READ)
         left = [reprice.anew(call, book, free, asked.model) for call in calls]
+        if not asked.dry_run and (unnamed := reprice.kinds(conn, left)):
+            self._write(lambda inside: reprice.name_kinds(inside, unnamed))
         done = job.done
-
-        def step(inside: Connection) -> bool:
-            """Change the next few calls, and say so."""
-            nonlocal done
-            begun, part = time.monotonic(), _part(left, self._size)
-            changes = [one for one in part if one.changes]
-            if changes and not asked.dry_run:
-                reprice.write(inside, changes, self._ids)
+        while left and not self._context.stopping.is_set():
+            part = _part(left, len(left) if asked.dry_run else self._size)
+            del left[: len(part)]
             for one in part:
                 result.count(one)
             result.after = (part[-1].call.received_at, part[-1].call.seq)
-            to = done + len(part)
-            if not reprice.move(inside, job.id, (done, to), max(total, to), msgspec.to_builtins(result)):
-                raise _Elsewhere
-            done = to
-            del left[: len(part)]
-            if changes and not asked.dry_run:
-                fits = len(changes) * _GOAL / max(time.monotonic() - begun, 1e-4)
-                self._size = int(min(max(fits, 1), 2 * self._size, _MOST))
-            return bool(left)
-
-        if left:
-            self._slices(step)
+            self._slice(
+                job.id, part, _Step(done, done + len(part), max(total, done + len(part)), result), asked
+            )
+            done += len(part)
         return bool(calls)
+
+    def _slice(self, number: int, part: Sequence[Anew], to: _Step, asked: Asked) -> None:
+        """Write a few calls and how far that is. Raises _Elsewhere."""
+        conn, prepared = self._conn, None
+        if not asked.dry_run:
+            with reading(conn):
+                prepared = reprice.prepare(conn, part)
+        told = msgspec.to_builtins(to.result)
+        held = 0.0
+
+        def step(inside: Connection) -> bool:
+            """All of it."""
+            nonlocal held
+            begun = time.monotonic()
+            if not reprice.move(inside, number, (to.before, to.done), to.total, told):
+                raise _Elsewhere
+            if prepared is not None:
+                reprice.write(inside, prepared, self._ids)
+            held = time.monotonic() - begun
+            return False
+
+        self._slices(step)
+        if prepared is not None and prepared.changes:
+            fits = len(prepared.changes) * _GOAL / max(held, 1e-4)
+            self._size = int(min(max(fits, 1), 2 * self._size, _MOST))
 
     def _end(self, number: int) -> str:
         """Say that it is done, and what came of it."""

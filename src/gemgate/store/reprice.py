@@ -24,8 +24,10 @@ from gemgate.core.pricing import PriceBook, cost
 from gemgate.core.spending import UNMETERED
 from gemgate.core.usage import Detail, Usage
 from gemgate.dialects.gemini.methods import GENERATING
-from gemgate.store import rollups
+from gemgate.insight.fold import CallFact
+from gemgate.store import folding, reprice_sums
 from gemgate.store.connection import Connection
+from gemgate.store.reprice_sums import Moves
 
 Place = tuple[int, int]
 """Where a call stands in the order of their coming: its time and its seq."""
@@ -103,6 +105,7 @@ class Anew(NamedTuple):
     call: Call
     costs: tuple[Cost | None, ...]
     changes: bool
+    book: PriceBook
 
 
 def count(
@@ -136,20 +139,88 @@ def anew(call: Call, book: PriceBook, free: Collection[str], model: str = "") ->
     """
     only = book.resolve(model) if model else ""
     costs = tuple(_cost(one, book, free, only) for one in call.tries)
-    return Anew(call, costs, any(map(differs, call.tries, costs)))
+    return Anew(call, costs, any(map(differs, call.tries, costs)), book)
 
 
-def write(conn: Connection, changes: Sequence[Anew], ids: Mapping[str, int]) -> None:
+class Prepared(NamedTuple):
+    """Calls priced anew, and what their sums move by."""
+
+    changes: tuple[Anew, ...]
+    moves: Moves | None
+
+
+def prepare(conn: Connection, changes: Sequence[Anew]) -> Prepared:
+    """Work out, without the lock, what is to be written when these calls change. In a read transaction.
+
+    The kinds of charges must be on record (``kinds``).
+    """
+    chosen = sorted((one for one in changes if one.changes), key=lambda one: one.call.seq)
+    if not chosen:
+        return Prepared((), None)
+    before = folding.of(conn, [one.call.seq for one in chosen])
+    after = [_after(conn, fact, one) for fact, one in zip(before, chosen, strict=True)]
+    return Prepared(tuple(chosen), reprice_sums.prepare(conn, before, after))
+
+
+def kinds(conn: Connection, changes: Iterable[Anew]) -> set[str]:
+    """The kinds of charges of these calls that have no integer on record yet."""
+    known = {name for (name,) in conn.execute("SELECT name FROM charge_kinds")}
+    found = {charge.kind for one in changes for cost_ in one.costs if cost_ for charge in cost_.charges}
+    return found - known
+
+
+def name_kinds(conn: Connection, names: Iterable[str]) -> None:
+    """Give kinds of charges their integers. Needs the caller's transaction."""
+    for name in sorted(names):
+        conn.names.charge_kinds[name]
+
+
+def write(conn: Connection, prepared: Prepared, ids: Mapping[str, int]) -> None:
     """Put the money of these calls on record, and all sums of it. ``ids`` are the price rows' integers.
 
     Needs the caller's transaction. What was read must still be so: one re-pricing at a time.
     """
-    with rollups.correcting(conn, [change.call.seq for change in changes]):
-        for change in changes:
-            for one, cost_ in zip(change.call.tries, change.costs, strict=True):
-                if cost_ is not None and differs(one, cost_):
-                    _write_try(conn, one, cost_, ids)
-            _write_call(conn, change)
+    for change in prepared.changes:
+        for one, cost_ in zip(change.call.tries, change.costs, strict=True):
+            if cost_ is not None and differs(one, cost_):
+                _write_try(conn, one, cost_, ids)
+        _write_call(conn, change)
+    if prepared.moves is not None:
+        reprice_sums.apply(conn, prepared.moves)
+
+
+def _after(conn: Connection, fact: CallFact, change: Anew) -> CallFact:
+    """A call as the sums will see it."""
+    numbers = conn.names.charge_kinds
+    tries = []
+    for has, one, cost_ in zip(fact.tries, change.call.tries, change.costs, strict=True):
+        if cost_ is None or not differs(one, cost_):
+            tries.append(has)
+            continue
+        tries.append(
+            has._replace(
+                input_nano=cost_.input,
+                cached_nano=cost_.cached,
+                output_nano=cost_.output,
+                thoughts_nano=cost_.thoughts,
+                tool_nano=cost_.tool,
+                list_nano=cost_.total,
+                billed_nano=cost_.billed,
+                saved_nano=_saved(one, cost_, change.book),
+                charges=tuple((numbers[each.kind] or 0, each.quantity, each.nano) for each in cost_.charges),
+            )
+        )
+    return fact._replace(tries=tuple(tries))
+
+
+def _saved(one: Try, cost_: Cost, book: PriceBook) -> int:
+    """What the cached tokens of a try would cost more as ordinary input, as ``folding`` works it out."""
+    if not one.usage.cached or cost_.total is None or not cost_.price:
+        return 0
+    price = book.price(one.served or book.routed(one.model, one.sent_at), one.tier, one.sent_at)
+    fresh = tuple(detail for detail in one.usage.details if detail.side != "cached")
+    whole = cost(price, msgspec.structs.replace(one.usage, cached=0, details=fresh)).total
+    return 0 if whole is None else max(whole - cost_.total, 0)
 
 
 def move(
