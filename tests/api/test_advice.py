@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from keyed import key
 from recorded import blank, build, settle, writing
 from sampled import identity, intent, record
 
-from gemgate.api import context
-from gemgate.config import Settings
+from gemgate.api import advice, context
+from gemgate.config import PricesSettings, Settings
 from gemgate.insight.advice.study import KINDS
 from gemgate.store import tokens
 
@@ -79,3 +80,27 @@ def test_a_viewer_reads_and_makes_no_run(client: FlaskClient, settings: Settings
     assert client.get("/api/v1/advice", headers=headers).status_code == 200
     assert client.post("/api/v1/advice/refresh", headers=headers).status_code == 403
     assert client.get("/api/v1/advice").status_code == 401
+
+
+def test_one_run_at_a_time(client: FlaskClient) -> None:
+    with advice.UNDER_WAY:
+        found = client.post("/api/v1/advice/refresh")
+    assert found.status_code == 409
+    assert found.json["code"] == "UNDER_WAY"
+    assert client.post("/api/v1/advice/refresh").status_code == 200
+
+
+def test_what_is_to_be_tried_can_be_tried(client: FlaskClient) -> None:
+    """The paths that findings name are served, and take what they say."""
+    targets = {"targets": ["gemini-3.5-flash-lite", "gemini-3.8-flash"]}
+    assert client.put("/api/v1/routes/light", json=targets).status_code == 200
+    served = client.get("/api/v1/swagger.json").json["paths"]
+    assert {"/routes/{name}", "/calls/{call_id}", "/limits/stored/{project}/{model}"} <= set(served)
+
+
+def test_a_price_book_that_cannot_be_read_is_said(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "prices.json").write_text("{")
+    broken = dataclasses.replace(settings, prices=PricesSettings(file=tmp_path / "prices.json"))
+    found = build(broken).test_client().post("/api/v1/advice/refresh")
+    assert (found.status_code, found.json["code"]) == (503, "PRICES_UNREADABLE")
+    assert str(tmp_path) not in found.text

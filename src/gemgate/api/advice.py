@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import threading
 from typing import Annotated, Final
 
@@ -14,6 +13,7 @@ from gemgate.api import context
 from gemgate.api.operation import operation
 from gemgate.api.problems import Problem
 from gemgate.api.roles import Role
+from gemgate.core.pricing import BadBook
 from gemgate.insight.advice.findings import Finding
 from gemgate.insight.advice.study import KINDS
 from gemgate.jobs import advice
@@ -24,7 +24,8 @@ from gemgate.store.evidence import Run
 namespace = Namespace(
     "advice", description="Findings on the record: what could cost less, and what will end."
 )
-_under_way: Final = threading.Lock()
+UNDER_WAY: Final = threading.Lock()
+"""Held by the run that somebody has asked for."""
 
 
 class AdviceQuery(msgspec.Struct, kw_only=True):
@@ -79,29 +80,27 @@ class TheAdvice(Resource):
 class Refresh(Resource):
     """A run now."""
 
-    @operation(namespace, role=Role.OPERATOR, answer=Advice, errors=(409, 503))
+    @operation(namespace, role=Role.OPERATOR, answer=Advice, errors=(409, 422, 503))
     def post(self) -> Advice:
         """Look over the record now, and give what was found.
 
         Takes some seconds where the record is large: up to 200,000 calls are read.
         """
-        if not _under_way.acquire(blocking=False):
+        if not UNDER_WAY.acquire(blocking=False):
             raise Problem(409, "UNDER_WAY", "A run is under way.", "Read GET /api/v1/advice in some seconds.")
         try:
             settings = context.settings()
             with context.reading():
-                # There is a record that can be read: the run has read transactions of its own.
-                pass
+                pass  # there is a record that can be read; the run has read transactions of its own
             with contextlib.closing(reader(settings.database)) as conn:
                 found = advice.study(conn, settings, context.now())
             with context.changing() as change:
                 evidence.keep(change.conn, found)
-        except sqlite3.Error:
-            raise Problem(
-                503, "STORE_DOWN", "The record cannot be read.", "`gemgate doctor` looks at it."
-            ) from None
+        except (BadBook, OSError):
+            hint = "`gemgate doctor` looks at the file that prices.file names."
+            raise Problem(503, "PRICES_UNREADABLE", "The price book cannot be read.", hint) from None
         finally:
-            _under_way.release()
+            UNDER_WAY.release()
         return _shown(found, AdviceQuery())
 
 

@@ -59,9 +59,8 @@ class Wasted(Kind):
                         "what was billed for it, if anything.",
                     ),
                     risk="A limit that is set too low leaves quota unused.",
-                    try_it=f"See `gemgate quota`; name the true limits of {project} in gemgate.toml "
-                    "([project.limits]), "
-                    "or add a second project or a fallback, so that calls go where there is room.",
+                    try_it=f"See `gemgate quota`; name the true limits: PUT /api/v1/limits/stored/{project}/{model} "
+                    '{"rpm": …}. Or add a second project or a fallback, so that calls go where there is room.',
                     model=model,
                 )
             )
