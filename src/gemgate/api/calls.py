@@ -155,7 +155,7 @@ class Call(Resource):
 
     @operation(namespace, role=Role.VIEWER, answer=CallDetail, errors=(409,))
     def get(self, call_id: str) -> CallDetail:
-        """Tell one call: its tries and why each went where it went, what they met, their prices, and its story.
+        """Tell one call: its tries, what each met and why it went there, prices, and its story.
 
         `call_id` is what an answer of the gateway carries in `x-gemgate-call`, or its beginning as long as no other
         call begins so.
