@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 import msgspec
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 
 from gemgate.api.problems import Problem, request_id
 from gemgate.api.roles import Role
 from gemgate.config import Settings
 from gemgate.config.settings import loopback
 from gemgate.store import audit, tokens, version
-from gemgate.store.connection import Connection, reader, visitor
+from gemgate.store.connection import Connection, reader, slice_, visitor
 from gemgate.store.connection import reading as _reading
 
 SETTINGS: Final = "GEMGATE_SETTINGS"
@@ -97,17 +97,8 @@ def changing() -> Iterator[Change]:
     Raises Problem 503 STORE_DOWN or STORE_BUSY (see ``problems.of_store``).
     """
     _require_record()
-    with _turn, contextlib.closing(visitor(settings().database)) as conn:
-        conn.execute("BEGIN IMMEDIATE")
-        begun = time.monotonic()
-        try:
-            yield Change(conn)
-            conn.keep()
-        except BaseException:
-            conn.forget()
-            raise
-        finally:
-            time.sleep(time.monotonic() - begun)
+    with _turn, contextlib.closing(visitor(settings().database)) as conn, slice_(conn):
+        yield Change(conn)
 
 
 def caller() -> Caller:
@@ -197,6 +188,13 @@ def _opened() -> Iterator[Connection]:
         kept.append((file, conn))
     else:
         conn.close()
+
+
+def release(app: Flask) -> None:
+    """Close the readers that wait for a request: whoever closes the file last takes its log away."""
+    for kept in app.extensions.get(_IDLE, {}).values():
+        while kept:
+            kept.pop()[1].close()
 
 
 def _require_record() -> None:

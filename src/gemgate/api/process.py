@@ -19,6 +19,7 @@ from typing import Any, cast
 from waitress.server import create_server
 
 from gemgate.api.app import MAX_BODY, build
+from gemgate.api.context import release
 from gemgate.api.wire import Channel
 from gemgate.config import ConfigError, Settings, load
 from gemgate.jobs.context import Context
@@ -67,8 +68,9 @@ def main(arguments: list[str]) -> int:
 
 def _serve(settings: Settings, door: socket.socket) -> None:
     """Answer on this socket, and run the jobs beside, until told to stop."""
+    app = build(settings)
     server = create_server(
-        build(settings),
+        app,
         sockets=[door],
         threads=_THREADS,
         ident="gemgate",
@@ -85,7 +87,9 @@ def _serve(settings: Settings, door: socket.socket) -> None:
     try:
         server.run()
     finally:
-        if not runner.stop():
+        ended = runner.stop()
+        release(app)
+        if not ended:
             # Its thread would keep the process; what it writes is in short transactions, so nothing is torn.
             os._exit(0)
 

@@ -116,6 +116,24 @@ def reading(conn: sqlite3.Connection, limit: float = READ) -> Iterator[sqlite3.C
             conn.execute("ROLLBACK")
 
 
+@contextlib.contextmanager
+def slice_(conn: Connection, rest: Callable[[float], None] = time.sleep) -> Iterator[Connection]:
+    """One write transaction with a pause as long after it, undone when the block raises.
+
+    What is done in the block must be far shorter than a slice.
+    """
+    conn.execute("BEGIN IMMEDIATE")
+    begun = time.monotonic()
+    try:
+        yield conn
+        conn.keep()
+    except BaseException:
+        conn.forget()
+        raise
+    finally:
+        rest(time.monotonic() - begun)
+
+
 def sliced(
     conn: Connection, step: Callable[[Connection], bool], rest: Callable[[float], None] = time.sleep
 ) -> int:
