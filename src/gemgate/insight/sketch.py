@@ -20,7 +20,7 @@ import struct
 import zlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain, pairwise
 from typing import Final
 
@@ -120,14 +120,12 @@ class Sketch:
 
     def quantiles(self, qs: Sequence[float]) -> list[int | None]:
         """Several quantiles for the work of one."""
+        return _ranked(*self._counts(), qs)
+
+    def told(self, qs: Sequence[float]) -> tuple[int, list[int | None]]:
+        """How many numbers it holds, and quantiles, for the work of one."""
         low, counts = self._counts()
-        if not counts:
-            return [None] * len(qs)
-        ranks = list(accumulate(counts))
-        most = ranks[-1]
-        # What floats make of 0.07 * 100 must not change the rank.
-        wanted = (min(max(-int(-round(q * most, 6) // 1), 1), most) for q in qs)
-        return [middle(low + bisect_left(ranks, rank)) for rank in wanted]
+        return sum(counts), _ranked(low, counts, qs)
 
     def rows(self) -> list[tuple[int, int]]:
         """The buckets in use with their counts, lowest first: middle and count."""
@@ -208,6 +206,33 @@ class Sketches:
             return cls(*(map(lanes_of, _places(body)) if body[0] == _PLAIN else _deflated(body)))
         except (struct.error, zlib.error, IndexError) as fault:
             raise ValueError(f"no sketches: {fault}") from None
+
+
+def _ranked(low: int, counts: Sequence[int], qs: Sequence[float]) -> list[int | None]:
+    if not counts:
+        return [None] * len(qs)
+    ranks = list(accumulate(counts))
+    most = ranks[-1]
+    # What floats make of 0.07 * 100 must not change the rank.
+    wanted = (min(max(-int(-round(q * most, 6) // 1), 1), most) for q in qs)
+    return [middle(low + bisect_left(ranks, rank)) for rank in wanted]
+
+
+def merged(bodies: Iterable[bytes]) -> Sketches:
+    """All numbers of many bodies; quicker than decoding and merging each. Raises ValueError for other bytes."""
+    few: tuple[list[int], ...] = ([], [], [], [])
+    lanes = [0, 0, 0, 0]
+    try:
+        for body in bodies:
+            if body[0] == _PLAIN:
+                for into, places in zip(few, _places(body), strict=True):
+                    into += places
+            else:
+                for place, more in enumerate(_deflated(body)):
+                    lanes[place] += more
+    except (struct.error, zlib.error, IndexError) as fault:
+        raise ValueError(f"no sketches: {fault}") from None
+    return Sketches(*(have + lanes_of(some) for have, some in zip(lanes, few, strict=True)))
 
 
 def _places(body: bytes) -> list[tuple[int, ...]]:

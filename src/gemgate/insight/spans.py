@@ -102,8 +102,9 @@ def read(since: str, until: str, *, zone: str, step: str, now: int) -> Span:
     return choose(span)
 
 
-def choose(span: Span) -> Span:
-    """The same span with ``auto`` decided: the shortest step that makes at most some hundred buckets.
+def choose(span: Span, least: str = "minute") -> Span:
+    """The same span with ``auto`` decided: the shortest step, ``least`` or longer, that makes at most some hundred
+    buckets.
 
     Raises BadAsk when the span, its zone or its step cannot be answered.
     """
@@ -111,7 +112,7 @@ def choose(span: Span) -> Span:
     if span.step != "auto":
         _counted(span)
         return span
-    for step in STEPS[1:-2]:
+    for step in STEPS[STEPS.index(least) : -2]:
         chosen = Span(span.start, span.until, span.zone, step)
         if _most(chosen) <= _CHOSEN or (_least(chosen) <= _CHOSEN and len(_bounds(chosen)) - 1 <= _CHOSEN):
             return chosen

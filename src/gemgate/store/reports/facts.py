@@ -21,7 +21,7 @@ import msgspec
 from gemgate.insight.cubes import DIMENSIONS, MINUTES_KEPT, SETS, Grain, grains
 from gemgate.insight.facts import INDEX, Facts, zero
 from gemgate.insight.plan import MOST_FOLDED, Layer, plan
-from gemgate.insight.sketch import METRICS, Sketches
+from gemgate.insight.sketch import METRICS, Sketches, merged
 from gemgate.store.connection import reading
 from gemgate.store.reports import dimensions, rows, sums
 from gemgate.store.reports.rows import Cache, Cut, Which
@@ -237,8 +237,11 @@ def _read_sums(conn: sqlite3.Connection, query: Query, read: Read, found: _Count
             for place, number in zip(places, numbers, strict=True):
                 have[place] += number
     if query.sketches:
+        bodies: dict[tuple[int, Cut], list[bytes]] = {}
         for bucket, cut, body in sums.bodies(conn, read):
-            found.sketch((bucket, cut), Sketches.decode(body).lanes)
+            bodies.setdefault((bucket, cut), []).append(body)
+        for key, some in bodies.items():
+            found.sketch(key, merged(some).lanes)
     if query.charges:
         for bucket, cut, (kind, *counted) in sums.charges(conn, read):
             found.charge((bucket, cut), kind, counted)

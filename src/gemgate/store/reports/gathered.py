@@ -81,7 +81,7 @@ def gather(conn: sqlite3.Connection, ask: Ask, wants: Wants, cache: Cache | None
     Raises ``spans.BadAsk`` and ``plan.TooMuch``.
     """
     check(ask)
-    span = spans.choose(spans.Span(ask.start, ask.until, ask.zone, ask.step))
+    span = spans.choose(spans.Span(ask.start, ask.until, ask.zone, ask.step), _least(ask))
     with view(conn):
         return _Gathering(conn, ask, wants, span, cache or Cache()).all()
 
@@ -105,6 +105,14 @@ def check(ask: Ask) -> None:
             raise spans.BadAsk(name, "filter by one tag at a time: a call with two of them would count twice")
     if not 1 <= ask.top <= MOST_TOP:
         raise spans.BadAsk("top", f"it is a number of groups from 1 to {MOST_TOP}")
+
+
+def _least(ask: Ask) -> str:
+    """The shortest step that sums by these dimensions are kept for: shorter ones would be added up call by call."""
+    union = {*ask.group, *ask.filters}
+    if len(union) < 2:
+        return "minute"
+    return "day" if "tag" in union else "hour"
 
 
 class _Gathering:

@@ -20,7 +20,6 @@ QUANTILES: Final = (0.5, 0.9, 0.95, 0.99)
 """What is told of each metric: of n numbers the one of rank ceil(q·n)."""
 _WANTS: Final = Wants(facts=("calls", "ok"), main="calls", sketches=True)
 _PER: Final = 1_000  # rates are sketched in thousandths
-_NONE: Final = Sketches()
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +40,10 @@ class RateSpread(msgspec.Struct, frozen=True, kw_only=True):
     p90: float | None
     p95: float | None
     p99: float | None
+
+
+_NOTHING: Final = Spread(count=0, p50=None, p90=None, p95=None, p99=None)
+_NO_RATE: Final = RateSpread(count=0, p50=None, p90=None, p95=None, p99=None)
 
 
 class Performance(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,7 +127,16 @@ def _series(found: Gathered, series: list[Numbers]) -> tuple[PerformancePoint, .
 
 
 def _performance(numbers: Numbers) -> Performance:
-    sketches = numbers.sketches or _NONE
+    sketches = numbers.sketches
+    if sketches is None:
+        return Performance(
+            calls=numbers["calls"],
+            ok=numbers["ok"],
+            duration=_NOTHING,
+            first_byte=_NOTHING,
+            rate=_NO_RATE,
+            overhead=_NOTHING,
+        )
     duration, first_byte, rate, overhead = (_quantiles(sketches, metric) for metric in METRICS)
     count, *rates = rate
     slow = [None if one is None else one / _PER for one in rates]
@@ -140,8 +152,8 @@ def _performance(numbers: Numbers) -> Performance:
 
 def _quantiles(sketches: Sketches, metric: str) -> list[int | None]:
     """How many numbers there are, then ``QUANTILES`` of them."""
-    one = sketches[metric]
-    return [one.count, *one.quantiles(QUANTILES)]
+    count, found = sketches[metric].told(QUANTILES)
+    return [count, *found]
 
 
 def _spread(found: list[int | None]) -> Spread:
