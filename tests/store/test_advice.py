@@ -5,6 +5,7 @@ What the waste costs is worked out here by hand, from prices in nano-dollars per
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
 from gemgate.insight.advice.study import KINDS
 from gemgate.jobs import advice
+from gemgate.jobs.context import Context
 from gemgate.store import connection, evidence
 from gemgate.store.database import FILE
 from gemgate.store.evidence import Run
@@ -344,3 +346,36 @@ def test_a_run_is_kept_and_found_again(data: Path) -> None:
     conn.execute("UPDATE findings SET body = x'00'")
     assert evidence.last(conn) is None
     conn.close()
+
+
+def test_a_sample_is_read_by_indexes(data: Path) -> None:
+    conn = connection.reader(data / FILE)
+    said: list[str] = []
+    conn.set_trace_callback(said.append)
+    record(data, clean(count=60))
+    assert len(list(evidence.sample(conn, START, NOW))) == 60
+    evidence.begun(conn, START, NOW)
+    conn.set_trace_callback(None)
+    asked = [sql for sql in said if "calls" in sql or "attempts" in sql or "prefixes" in sql]
+    assert len(asked) >= 4
+    for sql in asked:
+        steps = [step for *_, step in conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        assert not [step for step in steps if step.startswith("SCAN") and "json_each" not in step], (
+            sql,
+            steps,
+        )
+    conn.close()
+
+
+def test_the_job_keeps_what_it_finds_and_stops_when_told(data: Path) -> None:
+    record(data, [*clean(), *light(600)])
+    context = Context(load(None, {}, {"data": data}))
+    context.stopping.set()
+    assert advice.run(context) == ""
+    with contextlib.closing(connection.reader(data / FILE)) as conn:
+        assert evidence.last(conn) is None
+        context.stopping.clear()
+        said = advice.run(context)
+        kept = evidence.last(conn)
+        assert kept is not None
+        assert said == f"Looked over {kept.calls:,} calls; findings: {len(kept.findings)}."

@@ -59,7 +59,7 @@ def run(context: Context) -> str:
             return ""
     with contextlib.closing(visitor(context.database)) as conn:
         keep(conn, found)
-    return f"{len(found.findings)} findings in {found.calls:,} calls."
+    return f"Looked over {found.calls:,} calls; findings: {len(found.findings)}."
 
 
 def study(conn: sqlite3.Connection, settings: Settings, now: int, said: Said | None = None) -> Run:
