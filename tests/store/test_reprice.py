@@ -6,6 +6,7 @@ import contextlib
 import datetime
 import json
 import random
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from gemgate.store import (
     jobs,
     ledger,
     prices,
-    reprice,
     rollups,
     stored_prices,
     uses,
@@ -211,38 +211,39 @@ def test_each_try_costs_what_the_book_of_now_says_and_all_sums_follow(settings: 
         assert job.run(Context(settings)).startswith("Re-pricing 3: 0 of ")
 
 
-def test_a_death_at_any_slice_leaves_a_whole_record_and_the_next_run_finishes(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    records = calls(random.Random(9), 20)
+def test_a_death_in_any_slice_leaves_a_whole_record_and_the_next_run_finishes(settings: Settings) -> None:
+    records = sorted(calls(random.Random(9), 20), key=lambda one: one.received_at)
     with opened(settings) as conn:
         written(conn, lambda inside: ledger.settle(inside, records))
         fold(conn, random.Random(9))
         number = ask(conn)
-    write, chance, deaths = reprice.write, random.Random(1), 0
-
-    def dying(inside: Connection, *rest: Any) -> None:
-        """Die after the money was written, before the commit."""
-        write(inside, *rest)
-        if chance.random() < 0.3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(reprice, "write", dying)
-    with opened(settings) as conn:
-        state = ""
-        while state != "done":
-            try:
+        old, new = (
+            expected(records, BOOK),
+            expected(records, stored_prices.in_force(conn, settings.prices.file)),
+        )
+        # ``records`` are in the order of their coming, and their seq.
+        changing = [
+            seq
+            for seq, one in enumerate(records, 1)
+            if any(old[one.call_id, each.number] != new[one.call_id, each.number] for each in one.attempts)
+        ]
+        assert len(changing) > 6
+        for seq in changing[1::2]:
+            # The last thing that is written of a call's money takes its whole slice back.
+            conn.execute(
+                f"CREATE TRIGGER death AFTER UPDATE OF list_nano ON calls WHEN NEW.seq = {seq}"
+                " BEGIN SELECT RAISE(ROLLBACK, 'dead'); END"
+            )
+            with pytest.raises(sqlite3.IntegrityError, match="dead"):
                 job.run(Context(settings))
-            except KeyboardInterrupt:
-                deaths += 1
-                proven(conn)
-            found = jobs.find(conn, job.KIND, number)
-            assert found is not None
-            state = found.state
-        assert deaths >= 2
+            conn.execute("DROP TRIGGER death")
+            proven(conn)
+        job.run(Context(settings))
+        found = jobs.find(conn, job.KIND, number)
+        assert found is not None
+        assert (found.state, found.done) == ("done", 20)
         proven(conn)
-        assert money(conn) == expected(records, stored_prices.in_force(conn, settings.prices.file))
-        assert found.done == 20
+        assert money(conn) == new
         sums = msgspec.convert(found.result, job.Result).sums()
         assert sums[1].billed_nano == sum(row[1] or 0 for row in money(conn).values())
 
@@ -261,22 +262,38 @@ def test_a_stopping_console_leaves_it_to_the_next(settings: Settings) -> None:
         proven(conn)
 
 
-def test_a_cancelled_one_stops_where_it_is(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = reprice.read
+class Pauses(threading.Event):
+    """Calls ``work`` in one of the pauses between two writes."""
+
+    def __init__(self, place: int, work: Any) -> None:
+        super().__init__()
+        self._left = place
+        self._work = work
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Count, and pause not at all."""
+        self._left -= 1
+        if self._left == 0:
+            self._work()
+        return False
+
+
+def test_a_cancelled_one_stops_where_it_is(settings: Settings) -> None:
+    records = calls(random.Random(4), 40)
     with opened(settings) as conn, opened(settings) as other:
-        written(conn, lambda inside: ledger.settle(inside, calls(random.Random(4), 40)))
+        written(conn, lambda inside: ledger.settle(inside, records))
         number = ask(conn)
+        then: list[Any] = []
 
-        def cancelling(*rest: Any) -> Any:
-            """Somebody cancels it after the calls were read, before they are written."""
-            found = read(*rest)
+        def cancel() -> None:
+            """Somebody cancels it while it pauses."""
             written(other, lambda inside: jobs.end(inside, number, "cancelled", NOW))
-            return found
+            then.append(money(other))
 
-        monkeypatch.setattr(reprice, "read", cancelling)
-        before = money(conn)
-        assert job.run(Context(settings)) == f"Re-pricing {number} was cancelled."
-        assert money(conn) == before
+        assert job.run(Context(settings, Pauses(6, cancel))) == f"Re-pricing {number} was cancelled."
+        assert [money(conn)] == then
+        assert money(conn) != expected(records, BOOK)
+        assert money(conn) != expected(records, stored_prices.in_force(conn, settings.prices.file))
         proven(conn)
 
 
