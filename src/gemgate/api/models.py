@@ -153,7 +153,7 @@ class Models(Resource):
 
     @operation(namespace, role=VIEWER, query=ModelQuery, answer=ModelList)
     def get(self, query: ModelQuery) -> ModelList:
-        """List models: capabilities, end dates, prices now, which project reaches them, use in seven days."""
+        """List models: what they can, cost and did, until when, and which project reaches them."""
         with standing.looking() as (outlook, conn):
             used = _used(conn, outlook.now)
         found = [card for card in _cards(outlook, used) if _wanted(card, query, used)]

@@ -126,7 +126,11 @@ class Quotas(Resource):
 
     @operation(namespace, role=VIEWER, query=QuotaQuery, answer=QuotaAnswer)
     def get(self, query: QuotaQuery) -> QuotaAnswer:
-        """Show every window of which anything is known: used, limit and its source, room, closing; and what rests."""
+        """Show every window of which anything is known, and what rests.
+
+        Used, limit and its source, when room returns, and why it is closed; breakers, the line of calls that wait,
+        and the newest refusals.
+        """
         with standing.looking() as (outlook, conn):
             refused = quotas.refusals(conn, query.refusals) if query.refusals else []
             turned = quotas.changes(conn, limit=query.changes) if query.changes else []

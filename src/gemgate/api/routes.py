@@ -14,9 +14,21 @@ from gemgate.api import context, named, standing
 from gemgate.api.operation import operation
 from gemgate.api.problems import Problem
 from gemgate.api.roles import ADMIN, VIEWER
+from gemgate.api.route_words import (
+    Media,
+    NamedRoutes,
+    NewRoute,
+    RouteAnswer,
+    RouteBody,
+    RouteDeleted,
+    RouteLimits,
+    RouteList,
+    Source,
+    TargetAnswer,
+)
 from gemgate.config.stored import Around, join_routes, read_stored_route
 from gemgate.core.catalog import Catalog
-from gemgate.core.routes import Conditions, Route
+from gemgate.core.routes import Route
 from gemgate.gateway.outlook import Outlook
 from gemgate.gateway.prospect import CallOutlook, Prospect, plain_call
 from gemgate.store import budgets, keys, stored_routes
@@ -28,150 +40,6 @@ namespace = Namespace(
     description="Routes: names that clients use as a model, and the targets behind them. A gateway that runs notices "
     "a change within a second; calls under way keep the route as it was when they came.",
 )
-
-Media = Literal["image", "audio", "video", "document"]
-Source = Literal["file", "stored"]
-_Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-_Count = Annotated[int, Meta(ge=0, le=10**12)]
-_Names = Annotated[list[str], Meta(max_length=200)]
-Name = Annotated[
-    str, Meta(min_length=1, max_length=100, examples=["fast"], description="Letters, digits, . _ and -.")
-]
-Model = Annotated[str, Meta(min_length=1, max_length=120, description="As Google names it.")]
-
-
-class RouteWhen(msgspec.Struct, forbid_unknown_fields=True):
-    """Which calls it is for. What is left out asks nothing."""
-
-    methods: Annotated[
-        _Names | None,
-        Meta(examples=[["generate"]], description="Sorts of calls, or ids of Google's methods."),
-    ] = None
-    tools: Annotated[bool | None, Meta(description="Only calls with tools, or only without.")] = None
-    context: Annotated[_Count | None, Meta(description="Only calls of at least so many input tokens.")] = None
-    media: Annotated[list[Media] | None, Meta(description="Only calls with one of these.")] = None
-
-
-class RouteTargetBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A target with more to it than a name."""
-
-    model: Model
-    project: Annotated[str, Meta(max_length=64, description="The one project to use.")] | None = None
-    projects: Annotated[_Names | None, Meta(description="Several projects, in order.")] = None
-    weight: Annotated[
-        Annotated[int, Meta(ge=1, le=1_000_000)] | None,
-        Meta(description="Share of the calls, where the route is weighted."),
-    ] = None
-    when: RouteWhen | None = None
-
-
-class RouteLimits(msgspec.Struct, forbid_unknown_fields=True):
-    """What the calls of a route may use a minute, whatever their target. Null: no limit, 0: none at all."""
-
-    rpm: Annotated[_Count | None, Meta(description="Requests a minute.")] = None
-    tpm: Annotated[_Count | None, Meta(description="Input tokens a minute.")] = None
-
-
-class RouteBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A route in the words of `[[route]]` in gemgate.toml; what is left out or null is as it is there by default.
-
-    Give the targets in one way: `targets`, or `target` where one of them needs more. Without either, a route that is
-    named like a model keeps that model's own targets.
-    """
-
-    targets: Annotated[
-        _Names | None,
-        Meta(
-            examples=[["gemini-2.5-flash", "gemini-2.5-flash-lite@free"]],
-            description="In order: `model` (on every project) or `model@project`.",
-        ),
-    ] = None
-    target: Annotated[list[RouteTargetBody], Meta(max_length=200)] | None = None
-    balance: Literal["ordered", "weighted"] | None = None
-    fallback: Annotated[bool | None, Meta(description="false: never another model than the first.")] = None
-    patience: Annotated[_Seconds | None, Meta(description="Seconds that a call may look and wait.")] = None
-    first_byte_timeout: Annotated[_Seconds | None, Meta(description="Seconds to the first byte.")] = None
-    stall_timeout: Annotated[_Seconds | None, Meta(description="Longest silence in an answer.")] = None
-    total_timeout: Annotated[_Seconds | None, Meta(description="Longest time for one try.")] = None
-    hedge: Annotated[bool | None, Meta(description="Whether a late first byte brings a second try.")] = None
-    hold_back: Annotated[_Count | None, Meta(description="Characters of a stream to hold back.")] = None
-    signatures: Literal["replace", "refuse"] | None = None
-    when: RouteWhen | None = None
-    limits: RouteLimits | None = None
-
-
-class NewRoute(RouteBody, forbid_unknown_fields=True, kw_only=True):
-    """A route to be made."""
-
-    name: Name
-
-
-class TargetAnswer(msgspec.Struct, kw_only=True):
-    """A target of a route. `projects` is empty for every project."""
-
-    model: str
-    projects: list[str]
-    weight: int
-    when: Conditions
-
-
-class RouteAnswer(msgspec.Struct, kw_only=True):
-    """A route as it is meant. Times (seconds) of null and an empty `signatures` follow the settings.
-
-    `source`: a route of the file is changed there. `in_force` is false for a stored one that cannot be meant now;
-    `wrong` says why, and the gateway does without it. `created_at` and `changed_at` are UTC µs, 0 for the file's.
-    `models` says whether a model of Google's has the same name, so that the route takes the place of its own way.
-    """
-
-    name: str
-    source: Source
-    in_force: bool
-    wrong: str
-    targets: list[TargetAnswer]
-    balance: str
-    fallback: bool
-    when: Conditions
-    patience: float | None
-    first_byte_timeout: float | None
-    stall_timeout: float | None
-    total_timeout: float | None
-    hedge: bool | None
-    hold_back: int
-    signatures: str
-    limits: RouteLimits | None
-    created_at: int
-    changed_at: int
-    model: bool
-
-
-class RouteList(msgspec.Struct, kw_only=True):
-    """Routes in the order in which they count; of those that share a name the first whose `when` fits serves a call.
-
-    `built_in` are the models that have a way of their own without any route.
-    """
-
-    items: list[RouteAnswer]
-    next: str | None
-    built_in: list[str]
-
-
-class NamedRoutes(msgspec.Struct, kw_only=True):
-    """What stands behind one name: several routes where they differ in `when`, none for a model's own way."""
-
-    name: str
-    routes: list[RouteAnswer]
-    model: bool
-    keys: list[str]
-    budgets: list[str]
-
-
-class RouteDeleted(msgspec.Struct, kw_only=True):
-    """A route that is no more, and who still names it: virtual keys that may use only some, and budgets."""
-
-    name: str
-    keys: list[str]
-    budgets: list[str]
-    sentence: str
 
 
 class RouteQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -233,7 +101,10 @@ class OneRoute(Resource):
 
     @operation(namespace, role=VIEWER, answer=NamedRoutes, errors=(404,))
     def get(self, name: str) -> NamedRoutes:
-        """Show what stands behind a name: routes, or a model's own way, and which keys and budgets name it."""
+        """Show what stands behind a name.
+
+        Routes, or a model's own way; and which keys and budgets name it.
+        """
         with standing.looking() as (outlook, conn):
             every = _every(outlook, conn)
             found = [one for one in every if one.name == name]
@@ -250,7 +121,10 @@ class OneRoute(Resource):
 
     @operation(namespace, role=ADMIN, answer=RouteDeleted, errors=(404, 409))
     def delete(self, name: str) -> RouteDeleted:
-        """Delete a stored route. Says which keys and budgets still name it; calls on record keep its name."""
+        """Delete a stored route.
+
+        Says which keys and budgets still name it; calls on record keep its name.
+        """
         _not_of_file(name)
         with context.changing() as change:
             before = stored_routes.find(change.conn, name)
@@ -273,10 +147,10 @@ class RouteOutlook(Resource):
 
     @operation(namespace, role=VIEWER, query=OutlookQuery, answer=CallOutlook, errors=(400,))
     def get(self, name: str, query: OutlookQuery) -> CallOutlook:
-        """Tell what would happen now to a call for a route or model, as `gemgate route` does. Nothing is sent.
+        """Tell what would happen now to a call for a route or model.
 
-        The targets stand in the order in which they would be tried, each with the reason for its place, what bars it
-        and for how long, and the windows that its calls count in.
+        As `gemgate route` does; nothing is sent. The targets stand in the order in which they would be tried, each
+        with the reason for its place, what bars it and for how long, and the windows that its calls count in.
         """
         with standing.looking() as (outlook, _):
             wants = plain_call(
