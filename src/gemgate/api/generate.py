@@ -125,7 +125,7 @@ class Generate(Resource):
             link, answer = _sent(question)
             stack.callback(link.close)
             if answer.status != 200:
-                raise _refused(answer)
+                raise _declined(answer)
             if body.stream:
                 database, request_id = context.settings().database, problems.request_id()
                 made = streams.stream(_streamed(link, answer, database, request_id))
@@ -170,7 +170,7 @@ def _sent(question: Asked) -> tuple[http.client.HTTPConnection, http.client.HTTP
         raise Problem(503, "GATEWAY_DOWN", "The gateway cannot be reached.", hint, retry_after=1.0) from None
 
 
-def _refused(answer: http.client.HTTPResponse) -> Problem:
+def _declined(answer: http.client.HTTPResponse) -> Problem:
     """What the gateway refused, as a problem."""
     try:
         found = plain.fault(answer.read(_ERROR))
