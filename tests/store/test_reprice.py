@@ -290,7 +290,7 @@ def test_a_cancelled_one_stops_where_it_is(settings: Settings) -> None:
             written(other, lambda inside: jobs.end(inside, number, "cancelled", NOW))
             then.append(money(other))
 
-        assert job.run(Context(settings, Pauses(6, cancel))) == f"Re-pricing {number} was cancelled."
+        assert job.run(Context(settings, Pauses(4, cancel))) == f"Re-pricing {number} was cancelled."
         assert [money(conn)] == then
         assert money(conn) != expected(records, BOOK)
         assert money(conn) != expected(records, stored_prices.in_force(conn, settings.prices.file))
