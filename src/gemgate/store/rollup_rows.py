@@ -113,20 +113,45 @@ def merged(folded: Folded, there: Mapping[Place, bytes]) -> list[tuple[Place, by
     return found
 
 
-def write(
-    conn: sqlite3.Connection, rows: Rows, found: list[tuple[Place, bytes]], known: Mapping[Any, int]
-) -> None:
-    """Add a batch to the tables. Needs the caller's transaction."""
-    conn.executemany(_ADD, [(*_numbered(place, known), *numbers) for place, numbers in rows.facts])
-    conn.executemany(_KEEP_SKETCH, [(*_numbered(place, known), body) for place, body in found])
-    if rows.charges:
-        conn.executemany(
-            _ADD_CHARGE, [(*_numbered(place, known), *numbers) for place, numbers in rows.charges]
+class Prepared(NamedTuple):
+    """Rows as they are bound: nothing is worked out while the lock is held, but cells that get their integer there.
+
+    Those stand in the rows without it, as ``later`` rows.
+    """
+
+    facts: list[tuple[int, ...]]
+    sketches: list[tuple[Any, ...]]
+    charges: list[tuple[int, ...]]
+    rows: Rows
+    later: list[tuple[str, Place, tuple[Any, ...]]]
+
+    @classmethod
+    def of(cls, rows: Rows, found: list[tuple[Place, bytes]], known: Mapping[Any, int]) -> Prepared:
+        """Bind what a batch adds."""
+        made = cls([], [], [], rows, [])
+        kinds: tuple[tuple[str, list[Any], Any], ...] = (
+            (_ADD, made.facts, rows.facts),
+            (_KEEP_SKETCH, made.sketches, ((place, (body,)) for place, body in found)),
+            (_ADD_CHARGE, made.charges, rows.charges),
         )
-    if rows.failures:
-        conn.executemany(_ADD_FAILURE, rows.failures)
-    if rows.busy:
-        conn.executemany(_ADD_BUSY, rows.busy)
+        for sql, ready, more in kinds:
+            for place, numbers in more:
+                if place[0] != CELLS or place[3] in known:
+                    ready.append((*_numbered(place, known), *numbers))
+                else:
+                    made.later.append((sql, place, tuple(numbers)))
+        return made
+
+
+def write(conn: sqlite3.Connection, prepared: Prepared, known: Mapping[Any, int]) -> None:
+    """Add a batch to the tables. Needs the caller's transaction."""
+    conn.executemany(_ADD, prepared.facts)
+    conn.executemany(_KEEP_SKETCH, prepared.sketches)
+    conn.executemany(_ADD_CHARGE, prepared.charges)
+    for sql, place, values in prepared.later:
+        conn.execute(sql, (*_numbered(place, known), *values))
+    conn.executemany(_ADD_FAILURE, prepared.rows.failures)
+    conn.executemany(_ADD_BUSY, prepared.rows.busy)
 
 
 def change(conn: sqlite3.Connection, old: Folded, new: Folded) -> None:

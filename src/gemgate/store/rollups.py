@@ -31,7 +31,7 @@ from gemgate.store.connection import SLICE, Connection, reading, sliced
 
 EMPTYING: Final = -1
 """The mark of a set that is being emptied: nothing of it may be read."""
-LEAST: Final = 100
+LEAST: Final = 10
 MOST: Final = 20_000
 """Calls in one batch."""
 _CORRECTIONS: Final = "rollup_corrections"
@@ -143,7 +143,7 @@ class Folder:
         while True:
             folded = self._read.batch(low, high).fold(name, since)
             room = self._hold / self._cost
-            if folded.rows <= room * 1.5 or high - low <= 1:
+            if folded.rows <= room * 1.2 or high - low <= 1:
                 break
             high = low + max(1, int((high - low) * min(0.7, room / folded.rows)))
         self._write(name, low, high, folded)
@@ -177,8 +177,8 @@ class Folder:
                 return
             cells = rollup_rows.cells_known(conn, folded, self._cells)
             there = rollup_rows.stored(conn, folded, self._cells)
-        rows = rollup_rows.Rows.of(folded)
         bodies = rollup_rows.merged(folded, there)
+        prepared = rollup_rows.Prepared.of(rollup_rows.Rows.of(folded), bodies, self._cells)
         begun = time.monotonic()
 
         def step(inside: Connection) -> bool:
@@ -186,7 +186,7 @@ class Folder:
             begun = time.monotonic()
             if mark(inside, name) == low:
                 self._cells.update(rollup_rows.make_cells(inside, cells))
-                rollup_rows.write(inside, rows, bodies, self._cells)
+                rollup_rows.write(inside, prepared, self._cells)
                 _move(inside, name, high)
             return False
 
