@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from consoles import console, port_of
 
+from gemgate.store.migrate import upgrade
+
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
@@ -78,3 +80,16 @@ def test_what_the_server_itself_refuses_is_a_problem_too(served: int, sent: byte
         body = json.loads(answer.read())
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
     assert (body["status"], body["request_id"]) == (status, answer.headers["x-request-id"])
+
+
+def test_the_last_to_close_the_record_takes_its_log_away(tmp_path: Path) -> None:
+    upgrade(tmp_path / "gemgate.db")
+    with console(tmp_path, "--port", "0") as process:
+        link = http.client.HTTPConnection("127.0.0.1", port_of(process), timeout=60)
+        with contextlib.closing(link):
+            link.request("GET", "/api/v1/events")
+            assert link.getresponse().read()
+        assert (tmp_path / "gemgate.db-wal").exists()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    assert not (tmp_path / "gemgate.db-wal").exists()

@@ -80,10 +80,14 @@ def test_jobs_run_by_themselves_and_stop_when_told(settings: Settings) -> None:
         context.stopping.wait()
         return "ended"
 
-    runner = Runner(Context(settings), (Job("long", long, 3_600, "Waits."),))
+    closed: list[bool] = []
+    context = Context(settings, at_end=[lambda: closed.append(True)])
+    runner = Runner(context, (Job("long", long, 3_600, "Waits."),))
     runner.start()
     assert began.wait(60)
+    assert not closed
     assert runner.stop(60)
+    assert closed == [True]
     assert runs(settings)["long"].message == "ended"
 
 

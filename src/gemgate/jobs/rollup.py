@@ -44,7 +44,10 @@ class Rollup:
     def run(self, context: Context) -> str:
         """Take in what was recorded since the last run. Raises sqlite3.Error, and begins anew the next time."""
         path = context.database
-        file = self._files.pop(path, None) or _File(visitor(path))
+        file = self._files.pop(path, None)
+        if file is None:
+            file = _File(visitor(path))
+            context.at_end.append(file.conn.close)
         try:
             said = self._fold(file, context)
         except BaseException:

@@ -70,7 +70,11 @@ class Runner:
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         with self._idle:
-            return self._idle.wait_for(lambda: self._under_way == 0, patience)
+            if not self._idle.wait_for(lambda: self._under_way == 0, patience):
+                return False
+        while self._context.at_end:
+            self._context.at_end.pop()()
+        return True
 
     def run(self, job: Job) -> None:
         """One run of a job, with all that may come of it."""
