@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from gemgate.config import Settings
 from gemgate.config.book import load_book
 from gemgate.core.pacific import day_of, midnight
 from gemgate.core.pricing import BadBook, Price, PriceBook, Rates
+from gemgate.store import stored_prices, version
+from gemgate.store.connection import reader, reading
 
 
 @click.command("prices")
@@ -30,7 +34,8 @@ def command(data: Path | None, config: Path | None, **more: Any) -> None:
     """Show the price book in force.
 
     Prices are dollars for a million tokens. They change at midnight in California. Rows of your own come from
-    the file that prices.file names. A narrow terminal leaves columns out; --json has everything.
+    the file that prices.file names, or were added through the API. A narrow terminal leaves columns out; --json
+    has everything.
     """
     book = _book(settings_of(config, data))
     day: datetime.date | None = more["at"]
@@ -80,8 +85,16 @@ def as_object(price: Price) -> dict[str, object]:
 
 
 def _book(settings: Settings) -> PriceBook:
+    """The book as a gateway has it, with what is stored where there is a record."""
     try:
-        return load_book(settings.prices.file)
+        if version.found(settings.database) != version.HEAD:
+            return load_book(settings.prices.file)
+        with contextlib.closing(reader(settings.database)) as conn, reading(conn):
+            return stored_prices.in_force(conn, settings.prices.file)
+    except sqlite3.Error as error:
+        raise CommandFault(
+            f"{settings.database} cannot be read: {error}. `gemgate doctor` looks at it closer."
+        ) from None
     except BadBook as error:
         raise CommandFault(f"The price book cannot be used: {error}") from None
     except OSError as error:
