@@ -31,7 +31,7 @@ from gemgate.store.connection import SLICE, Connection, reading, sliced
 
 EMPTYING: Final = -1
 """The mark of a set that is being emptied: nothing of it may be read."""
-LEAST: Final = 10
+LEAST: Final = 50
 MOST: Final = 20_000
 """Calls in one batch."""
 _CORRECTIONS: Final = "rollup_corrections"
@@ -143,9 +143,9 @@ class Folder:
         while True:
             folded = self._read.batch(low, high).fold(name, since)
             room = self._hold / self._cost
-            if folded.rows <= room * 1.2 or high - low <= 1:
+            if folded.rows <= room * 1.2 or high - low <= LEAST:
                 break
-            high = low + max(1, int((high - low) * min(0.7, room / folded.rows)))
+            high = low + max(LEAST, int((high - low) * min(0.7, room / folded.rows)))
         self._write(name, low, high, folded)
         fits = (high - low) * self._hold / self._cost / max(folded.rows, 1)
         self._size[name] = int(min(max(fits, LEAST), 2 * self._size[name], MOST))
@@ -179,11 +179,11 @@ class Folder:
             there = rollup_rows.stored(conn, folded, self._cells)
         bodies = rollup_rows.merged(folded, there)
         prepared = rollup_rows.Prepared.of(rollup_rows.Rows.of(folded), bodies, self._cells)
-        begun = time.monotonic()
+        begun, worked = time.monotonic(), time.thread_time()
 
         def step(inside: Connection) -> bool:
-            nonlocal begun
-            begun = time.monotonic()
+            nonlocal begun, worked
+            begun, worked = time.monotonic(), time.thread_time()
             if mark(inside, name) == low:
                 self._cells.update(rollup_rows.make_cells(inside, cells))
                 rollup_rows.write(inside, prepared, self._cells)
@@ -196,7 +196,8 @@ class Folder:
             self._cells.clear()  # some may have been made in what was rolled back
             raise
         self.held = time.monotonic() - begun
-        cost = min(self.held / max(folded.rows, 1), 3 * self._cost)
+        # Work, not time: smaller batches would be no remedy where others take the processor.
+        cost = min((time.thread_time() - worked) / max(folded.rows, 1), 3 * self._cost)
         self._cost = min(max(0.7 * self._cost + 0.3 * cost, 2e-6), 1e-3)
         self._rest(max(SLICE, self.held))
 
