@@ -240,3 +240,29 @@ def test_the_span_of_an_answer(stage: Stage) -> None:
     assert (span.start, span.until, span.as_of, span.step) == (END - DAY, END, NOW, "quarter")
     assert span.until_time == spans.iso(END, "Asia/Kathmandu")
     assert span.lag > 0
+
+
+@pytest.mark.parametrize(
+    ("group", "zone", "step"),
+    [
+        ((), "UTC", "hour"),
+        (("model", "key"), "UTC", "hour"),
+        (("model", "tag"), "UTC", "day"),
+        (("tag",), "Asia/Kathmandu", "hour"),
+    ],
+)
+def test_auto_takes_steps_that_sums_are_kept_for(
+    stage: Stage, group: tuple[str, ...], zone: str, step: str
+) -> None:
+    ask = Ask(start=END - 7 * DAY, until=END, now=NOW, zone=zone, group=group)
+    assert usage.report(stage[0][1], ask).span.step == step
+    day = Ask(start=END - DAY, until=END, now=NOW, zone=zone, group=group)
+    assert usage.report(stage[0][1], day).span.step == ("quarter" if len(group) < 2 else step)
+
+
+def test_auto_merges_no_sketches_of_hours_over_months(stage: Stage) -> None:
+    ask = Ask(start=END - 90 * DAY, until=END, now=NOW, zone="Europe/Berlin", group=("model",))
+    assert performance.report(stage[0][1], ask).span.step == "week"
+    assert usage.report(stage[0][1], ask).span.step == "day"
+    utc = Ask(start=END - 90 * DAY, until=END, now=NOW, group=("model",))
+    assert performance.report(stage[0][1], utc).span.step == "day"

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from gemgate.insight import spans
-from gemgate.insight.cubes import DIMENSIONS
+from gemgate.insight.cubes import DIMENSIONS, Grain
 from gemgate.insight.facts import INDEX, Facts, zero
 from gemgate.insight.sketch import Sketches
 from gemgate.store.reports.asked import AnswerSpan, Ask
@@ -23,6 +23,7 @@ MOST_GROUPS: Final = 2
 """Dimensions that an answer is grouped by."""
 MOST_TOP: Final = 100
 """Groups that an answer shows."""
+_DAYS: Final = 32
 MOST_NAMES: Final = 100
 """Names that a dimension is filtered by."""
 
@@ -82,6 +83,8 @@ def gather(conn: sqlite3.Connection, ask: Ask, wants: Wants, cache: Cache | None
     """
     check(ask)
     span = spans.choose(spans.Span(ask.start, ask.until, ask.zone, ask.step), _least(ask))
+    if ask.step == "auto" and wants.sketches and ask.group:
+        span = _coarser(span)
     with view(conn):
         return _Gathering(conn, ask, wants, span, cache or Cache()).all()
 
@@ -113,6 +116,15 @@ def _least(ask: Ask) -> str:
     if len(union) < 2:
         return "minute"
     return "day" if "tag" in union else "hour"
+
+
+def _coarser(span: spans.Span) -> spans.Span:
+    """Weeks in place of many days that are not those of UTC: such days are merged from hours, and the sketches of
+    hours by groups take a second, while a week holds six days of UTC whole."""
+    bounds = spans.buckets(span)
+    if span.step == "day" and len(bounds) > _DAYS and bounds[1] % Grain.DAY.span:
+        return spans.Span(span.start, span.until, span.zone, "week")
+    return span
 
 
 class _Gathering:
