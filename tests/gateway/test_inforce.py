@@ -28,6 +28,7 @@ from gemgate.gateway.brakes import Brakes
 from gemgate.gateway.clock import Clock
 from gemgate.gateway.desk import Desk
 from gemgate.gateway.inforce import InForce
+from gemgate.gateway.payloads import Payloads
 from gemgate.gateway.signatures import DAY, Signatures
 from gemgate.gateway.snapshot import Snapshot
 from gemgate.gateway.stored import Configured, Stored
@@ -70,6 +71,7 @@ class Store:
                 keys=None,
                 revision=-1,
                 good={},
+                payloads=Payloads(),
             ),
         )
         self.configured = Configured(snapshot.settings, snapshot.book, "", None, snapshot.catalog)
