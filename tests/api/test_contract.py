@@ -46,7 +46,7 @@ CHECKED = (
     "response_headers_conformance",
 )
 EXAMPLES = 2
-TOKENS = ("x-gemgate-token", "Authorization")
+TOKENS = ("x-gemgate-token", "x-gemgate-key", "Authorization")
 
 
 def headers(role: Role | None) -> dict[str, str]:

@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gemgate.app.serve import closed
+from gemgate.cli.checks import Level
+from gemgate.cli.database import console
 from gemgate.cli.faults import CommandFault
 from gemgate.cli.main import group
 from gemgate.config import ConfigError, Settings
@@ -118,3 +120,17 @@ def test_a_console_that_others_reach_does_not_start_without_a_token(tmp_path: Pa
     run(tmp_path, "admin-token", "create", "ann", "--role", "admin")
     closed(settings)
     closed(Settings(data=tmp_path))
+
+
+def test_the_doctor_says_who_may_use_the_console(tmp_path: Path) -> None:
+    near, far = Settings(data=tmp_path), Settings(data=tmp_path, console=Console(host="::"))
+    assert [one.level for one in console(near)] == [Level.OK]
+    (found,) = console(far)
+    assert found.level is Level.FAIL
+    assert "gemgate admin-token create" in found.remedy
+    run(tmp_path, "admin-token", "create", "ann", "--role", "admin")
+    (found,) = console(far)
+    assert (found.level, found.text.endswith("1 made, 1 in force")) == (Level.OK, True)
+    run(tmp_path, "admin-token", "disable", "ann")
+    (found,) = console(far)
+    assert (found.level, found.text.endswith("1 made, 0 in force")) == (Level.WARN, True)

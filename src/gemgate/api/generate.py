@@ -104,7 +104,7 @@ class Delta(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Generate(Resource):
     """One question."""
 
-    @operation(namespace, role=Role.OPERATOR, body=Question, answer=Answer, errors=STATUSES)
+    @operation(namespace, role=Role.OPERATOR, body=Question, answer=Answer, errors=STATUSES, key=True)
     def post(self, body: Question) -> Answer | Response:
         """Ask a model or a route.
 

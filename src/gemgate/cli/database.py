@@ -11,14 +11,15 @@ from gemgate.cli.checks import Finding, Level
 from gemgate.cli.keyview import IN_FORCE, state
 from gemgate.cli.shown import moment
 from gemgate.config import Settings
-from gemgate.config.fitness import keyless
+from gemgate.config.fitness import keyless, tokenless
 from gemgate.core.access import Key
-from gemgate.store import keys, reports, version
+from gemgate.store import keys, reports, tokens, version
 from gemgate.store.connection import reader, reading, sliced, visitor
 from gemgate.store.reports import Filter
 
 _NAME = "database"
 _ACCESS = "access"
+_CONSOLE = "console"
 
 
 def look(path: Path) -> list[Finding]:
@@ -71,6 +72,34 @@ def access(settings: Settings) -> list[Finding]:
         remedy = "Nobody can call: `gemgate keys list --all`, then enable one or make another."
         return [Finding(Level.WARN, _ACCESS, text, remedy)]
     return [Finding(Level.OK, _ACCESS, text)]
+
+
+def console(settings: Settings) -> list[Finding]:
+    """Whether the console asks for an admin token, and whether it must; nothing where the file cannot tell."""
+    try:
+        if version.found(settings.database) is None:
+            found: list[tokens.Token] = []
+        elif version.needs(settings.database):
+            return []
+        else:
+            with contextlib.closing(reader(settings.database)) as conn, reading(conn):
+                found = tokens.every(conn)
+    except (version.Newer, sqlite3.Error, OSError):
+        return []  # `look` has said so
+    fault = tokenless(settings)
+    if not found and fault is not None:
+        text = f"{fault.key}: expected {fault.expected}, found {fault.got_kind}"
+        return [Finding(Level.FAIL, _CONSOLE, text, fault.remedy)]
+    if not found:
+        text = "there is no admin token: whoever is on this machine may use the console"
+        return [Finding(Level.OK, _CONSOLE, text)]
+    now = time.time_ns() // 1000
+    good = sum(not one.disabled_at and not 0 < one.expires_at <= now for one in found)
+    text = f"the console asks for an admin token: {len(found)} made, {good} in force"
+    if not good:
+        remedy = "Nobody can use it: `gemgate admin-token list`, then enable one or make another."
+        return [Finding(Level.WARN, _CONSOLE, text, remedy)]
+    return [Finding(Level.OK, _CONSOLE, text)]
 
 
 def _readable(path: Path) -> Finding:

@@ -50,6 +50,7 @@ def _findings(config: Path | None, data: Path | None) -> list[Finding]:
         *checks.disk(settings.data),
         *database.look(settings.database),
         *database.access(settings),
+        *database.console(settings),
         *checks.prices(settings),
         *checks.addresses(settings),
         *reach.keys(settings, time.time),
