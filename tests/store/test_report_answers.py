@@ -30,7 +30,15 @@ COUNT = 200
 MINUTE = 60 * SECOND
 NOW = END + 20 * SECOND
 ZONES = ("UTC", "Asia/Kathmandu", "America/New_York")
-Stage = tuple[list[sqlite3.Connection], list[Record], list[reported.Row]]
+
+
+class Stage(tuple[list[sqlite3.Connection], list[Record], list[reported.Row]]):
+    """A record's two files, its calls, and what they tell. Hypothesis would write it all down."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "stage"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +65,7 @@ def stage(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Stage:
             reported.fill(conn, made[-9:])
             conn.keep()
         conns.append(sqlite3.connect(path, isolation_level=None))
-    return conns, made, reported.told(made, numbers)
+    return Stage((conns, made, reported.told(made, numbers)))
 
 
 @st.composite
@@ -159,7 +167,8 @@ def test_how_many_at_once(stage: Stage, ask: Ask, which: int) -> None:
         minute = one.received_at // MINUTE * MINUTE
         while minute < one.received_at + one.duration:
             share = min(minute + MINUTE, one.received_at + one.duration) - max(minute, one.received_at)
-            busy[minute] = busy.get(minute, 0) + share
+            if share:  # a call may take no time at all
+                busy[minute] = busy.get(minute, 0) + share
             minute += MINUTE
     inside = {minute: spent for minute, spent in busy.items() if ask.start <= minute < ask.until}
     first, end = -(-ask.start // MINUTE) * MINUTE, min(-(-ask.until // MINUTE) * MINUTE, NOW)

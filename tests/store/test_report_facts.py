@@ -49,10 +49,17 @@ FOLDED: dict[str, dict[str, int]] = {
 Told = tuple[list[reported.Row], list[tuple[int, dict[str, tuple[str, ...]], dict[str, int]]]]
 
 
+class Stage(tuple[dict[str, sqlite3.Connection], Told]):
+    """A record's files by how far their sums are, and what its calls tell. Hypothesis would write it all down."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "stage"
+
+
 @pytest.fixture(scope="module")
-def stage(
-    blank: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, sqlite3.Connection], Told]:
+def stage(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Stage:
     """One record with its sums folded to several marks, and what it tells when counted by hand."""
     folder = tmp_path_factory.mktemp("reported")
     chance = random.Random(5)
@@ -87,7 +94,7 @@ def stage(
     for record in made:
         first = next(iter(reported.told([record], numbers)))
         measures.append((record.received_at, first[1], reported.measured(record)))
-    return conns, (rows, measures)
+    return Stage((conns, (rows, measures)))
 
 
 @st.composite
@@ -131,9 +138,7 @@ def queries(draw: st.DrawFn) -> Query:
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=queries(), folded=st.sampled_from(sorted(FOLDED)))
-def test_what_is_found_is_what_the_rows_say(
-    stage: tuple[dict[str, sqlite3.Connection], Told], query: Query, folded: str
-) -> None:
+def test_what_is_found_is_what_the_rows_say(stage: Stage, query: Query, folded: str) -> None:
     conns, (rows, measures) = stage
     found = facts.collect(conns[folded], query)
     should = reported.counted(rows, query.dimensions, query.filters, query.bounds)
@@ -156,9 +161,7 @@ def test_what_is_found_is_what_the_rows_say(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=queries(), folded=st.sampled_from(sorted(FOLDED)))
-def test_charges_make_the_other_money(
-    stage: tuple[dict[str, sqlite3.Connection], Told], query: Query, folded: str
-) -> None:
+def test_charges_make_the_other_money(stage: Stage, query: Query, folded: str) -> None:
     conns, _ = stage
     found = facts.collect(conns[folded], query)
     place = FACTS.index("other_nano")
@@ -171,7 +174,7 @@ def test_charges_make_the_other_money(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(query=queries(), folded=st.sampled_from(sorted(FOLDED)), which=st.integers(0, 5))
 def test_some_groups_and_facts_alone_are_those_of_all(
-    stage: tuple[dict[str, sqlite3.Connection], Told], query: Query, folded: str, which: int
+    stage: Stage, query: Query, folded: str, which: int
 ) -> None:
     conns, _ = stage
     whole = facts.collect(conns[folded], query)
@@ -200,7 +203,7 @@ def test_some_groups_and_facts_alone_are_those_of_all(
 
 
 def test_a_bucket_never_reads_more_rows_than_its_edges_need(
-    stage: tuple[dict[str, sqlite3.Connection], Told],
+    stage: Stage,
 ) -> None:
     conns, _ = stage
     whole = Query(start=END - 10 * DAY, until=NOW, now=NOW, facts=("calls",), dimensions=("model",))
@@ -216,9 +219,7 @@ def test_a_bucket_never_reads_more_rows_than_its_edges_need(
 
 
 @pytest.mark.parametrize("folded", ["everything", "by the job"])
-def test_minutes_that_are_gone_are_not_missed(
-    stage: tuple[dict[str, sqlite3.Connection], Told], folded: str
-) -> None:
+def test_minutes_that_are_gone_are_not_missed(stage: Stage, folded: str) -> None:
     conns, (rows, _) = stage
     minute = 60 * SECOND
     for at in sorted({at for at, _, counted in rows if "calls" in counted})[::4]:
@@ -228,7 +229,7 @@ def test_minutes_that_are_gone_are_not_missed(
             assert facts.collect(conns[folded], query).facts == should
 
 
-def test_filters_and_groups_over_tags_by_hand(stage: tuple[dict[str, sqlite3.Connection], Told]) -> None:
+def test_filters_and_groups_over_tags_by_hand(stage: Stage) -> None:
     conns, (rows, _) = stage
     query = Query(start=END - 20 * DAY, until=NOW, now=NOW, facts=("calls",), dimensions=("tag",))
     found = facts.collect(conns["everything"], query)
