@@ -38,6 +38,7 @@ _CORRECTIONS: Final = "rollup_corrections"
 _READ: Final = 2_000  # calls in one read
 _FIRST_COST: Final = 20e-6  # seconds a row, until one was written
 _TRIM_EVERY: Final = 60_000_000
+_CACHE: Final = 256 * 1024  # KiB, for a rebuild that has the file to itself
 _DELETED: Final = 100  # rows between looks at the clock
 Rest = Callable[[float], None]
 
@@ -87,10 +88,13 @@ class Folder:
         self._hold = (10 if quick else 0.5) * SLICE
         self._round = MOST if quick else MOST // 4
         self._size = dict.fromkeys(SETS, _READ)
+        self._piece = _READ
         self._cost = _FIRST_COST
         self._cells: dict[Any, int] = {}
         self._read = _Read(0, 0, [], [])
         self._trimmed = 0
+        if quick:
+            conn.execute(f"PRAGMA cache_size = -{_CACHE}")
         self.held = 0.0
         """Seconds that the last write held the lock."""
 
@@ -146,7 +150,12 @@ class Folder:
             if folded.rows <= room * 1.2 or high - low <= LEAST:
                 break
             high = low + max(LEAST, int((high - low) * min(0.7, room / folded.rows)))
-        self._write(name, low, high, folded)
+        try:
+            self._write(name, low, high, folded)
+        except sqlite3.OperationalError as error:
+            self._shorter(error, high - low)
+            self._size[name] = max(LEAST, (high - low) // 4)
+            return True
         fits = (high - low) * self._hold / self._cost / max(folded.rows, 1)
         self._size[name] = int(min(max(fits, LEAST), 2 * self._size[name], MOST))
         return high < top
@@ -161,13 +170,24 @@ class Folder:
         kept = bisect_right(have.calls, low, key=lambda call: call.seq)
         calls, taken, place = have.calls[kept:], have.taken[kept:], have.high
         while place < high:
-            end = min(place + _READ, high)
-            with reading(self._conn):
-                more = folding.by_seq(self._conn, place, end)
+            end = min(place + self._piece, high)
+            try:
+                with reading(self._conn):
+                    more = folding.by_seq(self._conn, place, end)
+            except sqlite3.OperationalError as error:
+                self._shorter(error, end - place)
+                self._piece = max(LEAST, (end - place) // 4)
+                continue
             calls += more
             taken += map(parts, more)
             place = end
         self._read = _Read(low, place, calls, taken)
+
+    @staticmethod
+    def _shorter(error: sqlite3.OperationalError, calls: int) -> None:
+        """Let less be read at a time where the time of a read was over (P8); raise any other error again."""
+        if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT or calls <= LEAST:
+            raise error
 
     def _write(self, name: str, low: int, high: int, folded: Folded) -> None:
         """Write a batch, unless somebody else was quicker."""
