@@ -83,8 +83,8 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     """How a target stands for one call now.
 
     ``at``: seconds until it may be tried, 0.0 now, infinity never. ``why`` it may not: empty, ``quota:rpm`` (and
-    the other windows), ``queue``, ``breaker``, ``probing``, ``closed``, ``budget`` or ``paused``. ``room``: it lacks room in a window or
-    in the line, and not time alone.
+    the other windows), ``queue``, ``breaker``, ``probing``, ``closed``, ``budget`` or ``paused``. ``room``: it
+    lacks room in a window or in the line, and not time alone.
     """
 
     at: float = 0.0

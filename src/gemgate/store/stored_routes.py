@@ -36,7 +36,7 @@ _SELECT: Final = "SELECT name, body, created_at, changed_at FROM stored_routes"
 
 
 class StoredRoute(NamedTuple):
-    """One route. ``body`` is what its table in the file would hold; None where it cannot be read. Times are UTC µs."""
+    """One route. ``body`` is what its table in the file would hold, None if it is unreadable; times are UTC µs."""
 
     name: str
     body: dict[str, Any] | None
