@@ -80,6 +80,7 @@ def exported(client: FlaskClient, **asked: Any) -> bytes:
     assert answer.status_code == 202, answer.get_json()
     found = finished(client, answer.get_json()["id"])
     assert (found["state"], found["message"]) == ("done", "")
+    assert found["done"] == found["total"]
     with client.get(f"/api/v1/exports/{found['id']}/file") as file:
         assert file.status_code == 200
         assert found["bytes"] == len(file.data)

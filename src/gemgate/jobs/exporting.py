@@ -139,6 +139,7 @@ class _Work:
         self._keep = keep
         self._stopping = threading.Event()
         self._next = 0.0
+        self._far = (0, 0)
 
     def stop(self) -> None:
         """Wait for the end of stdin: whoever started us is gone."""
@@ -163,6 +164,7 @@ class _Work:
             def end(inside: Connection) -> bool:
                 """The end, if nobody else has ended it."""
                 if state == "done":
+                    jobs.progress(inside, self._number, *self._far)
                     jobs.keep_until(inside, self._number, _now() + round(self._keep * 1_000_000))
                 return jobs.end(inside, self._number, state, _now(), message, result)
 
@@ -195,6 +197,7 @@ class _Work:
 
     def _told(self, conn: Connection, done: int, total: int) -> None:
         """Say how far it is, now and then. Raises Stopped when nobody wants it any more."""
+        self._far = (done, total)
         if self._stopping.is_set():
             raise Stopped
         if time.monotonic() < self._next:
