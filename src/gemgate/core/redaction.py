@@ -194,7 +194,8 @@ class Redactor:
             data = line.rstrip("\r\n")
             end = line[len(data) :]
             if not data.startswith("data:"):
-                lines[number], more = self._plain_line(data, end)
+                (kept,), more = self._strings([data])
+                lines[number] = kept + end
                 count += more
                 continue
             loaded = _loaded(data[5:])
@@ -211,10 +212,6 @@ class Redactor:
             for box, (number, start, end) in zip(boxes, places, strict=True):
                 lines[number] = start + _dumped(box[0]) + end
         return "".join(lines), count + changed
-
-    def _plain_line(self, data: str, end: str) -> tuple[str, int]:
-        kept, count = self._strings([data])
-        return kept[0] + end, count
 
     def _plain(self, text: str) -> tuple[str, int]:
         """What cannot be read as JSON."""
