@@ -213,9 +213,12 @@ def _ranked(low: int, counts: Sequence[int], qs: Sequence[float]) -> list[int | 
         return [None] * len(qs)
     ranks = list(accumulate(counts))
     most = ranks[-1]
-    # What floats make of 0.07 * 100 must not change the rank.
-    wanted = (min(max(-int(-round(q * most, 6) // 1), 1), most) for q in qs)
-    return [middle(low + bisect_left(ranks, rank)) for rank in wanted]
+    found: list[int | None] = []
+    for q in qs:
+        # What floats make of 0.07 * 100 must not change the rank.
+        rank = min(max(-int(-round(q * most, 6) // 1), 1), most)
+        found.append(middle(low + bisect_left(ranks, rank)))
+    return found
 
 
 def merged(bodies: Iterable[bytes]) -> Sketches:

@@ -24,6 +24,7 @@ MOST_GROUPS: Final = 2
 MOST_TOP: Final = 100
 """Groups that an answer shows."""
 _DAYS: Final = 32
+_QUANTILED: Final = 48  # buckets
 MOST_NAMES: Final = 100
 """Names that a dimension is filtered by."""
 
@@ -119,11 +120,20 @@ def _least(ask: Ask) -> str:
 
 
 def _coarser(span: spans.Span) -> spans.Span:
-    """Weeks in place of many days that are not those of UTC: such days are merged from hours, and the sketches of
-    hours by groups take a second, while a week holds six days of UTC whole."""
-    bounds = spans.buckets(span)
-    if span.step == "day" and len(bounds) > _DAYS and bounds[1] % Grain.DAY.span:
-        return spans.Span(span.start, span.until, span.zone, "week")
+    """Longer steps for quantiles of groups: those of each group and bucket are worked out one by one.
+
+    Days that are not those of UTC are fewer still: they are merged from hours, while a week holds six days of UTC
+    whole.
+    """
+    while span.step != "month":
+        bounds = spans.buckets(span)
+        odd = span.step == "day" and len(bounds) > _DAYS and bounds[1] % Grain.DAY.span
+        if len(bounds) - 1 <= _QUANTILED and not odd:
+            break
+        span = spans.choose(
+            spans.Span(span.start, span.until, span.zone, "auto"),
+            spans.STEPS[spans.STEPS.index(span.step) + 1],
+        )
     return span
 
 
