@@ -2,91 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import random
-import sqlite3
 import zoneinfo
 from pathlib import Path
 
 import pytest
 import reported
+import staged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from reported import DAY, END, SECOND
+from staged import NOW, Stage, asks
 
-from gemgate.core.call import Record
 from gemgate.insight import spans
-from gemgate.insight.cubes import DIMENSIONS, SETS
 from gemgate.insight.facts import INDEX
 from gemgate.insight.sketch import ERROR, METRICS
 from gemgate.insight.spans import BadAsk
-from gemgate.store import connection, rollups
-from gemgate.store.database import FILE
 from gemgate.store.reports import performance, usage
 from gemgate.store.reports.asked import Ask
 
 COUNT = 200
 MINUTE = 60 * SECOND
-NOW = END + 20 * SECOND
-ZONES = ("UTC", "Asia/Kathmandu", "America/New_York")
-
-
-class Stage(tuple[list[sqlite3.Connection], list[Record], list[reported.Row]]):
-    """A record's two files, its calls, and what they tell. Hypothesis would write it all down."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "stage"
 
 
 @pytest.fixture(scope="module")
 def stage(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    """One record twice: with no sums at all, and with sums that are some calls behind."""
-    folder = tmp_path_factory.mktemp("answers")
-    made: list[Record] = []
-    conns = []
-    for name in ("bare", "summed"):
-        path = folder / f"{name}.{FILE}"
-        path.write_bytes(blank.read_bytes())
-        with contextlib.closing(connection.writer(path)) as conn:
-            conn.execute("BEGIN IMMEDIATE")
-            numbers = reported.keys(conn)
-            made = made or reported.records(random.Random(11), COUNT, numbers, days=20)
-            reported.fill(conn, made[:-9])
-            conn.keep()
-            if name == "summed":
-                with contextlib.closing(connection.visitor(path)) as visitor:
-                    sums = rollups.Folder(visitor, rest=lambda _: None, quick=True)
-                    while sums.round(tuple(SETS), NOW):
-                        pass
-            conn.execute("BEGIN IMMEDIATE")
-            reported.fill(conn, made[-9:])
-            conn.keep()
-        conns.append(sqlite3.connect(path, isolation_level=None))
-    return Stage((conns, made, reported.told(made, numbers)))
-
-
-@st.composite
-def asks(draw: st.DrawFn) -> Ask:
-    """Questions of every shape that can be answered."""
-    start, until = sorted(
-        draw(st.lists(st.integers(END - 21 * DAY, NOW), min_size=2, max_size=2, unique=True))
-    )
-    named = draw(st.sampled_from(((), (), ("model",), ("reason",), ("key",))))
-    known = {"model": ("gemini-other", ""), "reason": ("", "overloaded"), "key": ("alpha",)}
-    return Ask(
-        start=start,
-        until=until if draw(st.booleans()) else NOW,
-        now=NOW,
-        zone=draw(st.sampled_from(ZONES)),
-        step=draw(st.sampled_from(("none", "auto", "day", "week"))),
-        group=tuple(draw(st.lists(st.sampled_from(DIMENSIONS), unique=True, max_size=2))),
-        filters={name: known[name] for name in named},
-        compare=draw(st.booleans()),
-        top=draw(st.integers(1, 4)),
-    )
+    return staged.build(blank, tmp_path_factory.mktemp("answers"), COUNT)
 
 
 def plain(row: usage.Usage) -> dict[str, int]:

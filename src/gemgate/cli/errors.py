@@ -121,6 +121,12 @@ def _groups(sheet: Sheet, answer: ErrorAnswer, group: tuple[str, ...]) -> None:
 
 
 def _reasons(sheet: Sheet, answer: ErrorAnswer) -> None:
+    if answer.kinds is None or answer.kinds_total is None:
+        sheet.line()
+        sheet.line(
+            "Too many calls to tell their reasons apart; ask for a shorter span or fewer filters.", "dim"
+        )
+        return
     columns = [
         Column("CALLS ENDED WITH"),
         Column("CALLS", right=True),
@@ -166,7 +172,7 @@ def _tries(sheet: Sheet, answer: ErrorAnswer) -> None:
 def _remedies(sheet: Sheet, answer: ErrorAnswer) -> None:
     """What to do about each reason shown, once."""
     said: dict[str, tuple[str, str]] = {}
-    told = [(one.reason, one.meaning, one.remedy) for one in answer.kinds]
+    told = [(one.reason, one.meaning, one.remedy) for one in answer.kinds or ()]
     told += [(one.reason, one.meaning, one.remedy) for one in answer.tries]
     for reason, meaning, remedy in told:
         if reason and (meaning or remedy):

@@ -17,10 +17,14 @@ import msgspec
 
 from gemgate.core.actions import RULES
 from gemgate.core.remedies import remedy
+from gemgate.insight.facts import INDEX
+from gemgate.insight.plan import TooMuch
 from gemgate.insight.spans import iso
 from gemgate.store.reports.asked import AnswerSpan, Ask
+from gemgate.store.reports.facts import Query, collect, view
 from gemgate.store.reports.failed import Failure, failures
-from gemgate.store.reports.gathered import MOST_TOP, Gathered, Numbers, Part, Wants, gather
+from gemgate.store.reports.gathered import Gathered, Numbers, Part, Wants, gather
+from gemgate.store.reports.rows import Cache
 
 _ERRORS: Final = ("refused", "failed", "cut", "interrupted")
 _COUNTS: Final = ("calls", "ok", *_ERRORS, "cancelled", "tries", "tries_failed")
@@ -85,7 +89,8 @@ class FailedTries(msgspec.Struct, frozen=True, kw_only=True):
 class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What went wrong in a span.
 
-    ``kinds`` are the reasons of calls, the most frequent first; ``tries`` those of tries, by target.
+    ``kinds`` are the reasons of calls, also of those that their clients left, the most frequent first; None where
+    telling them apart would need too many rows read. ``tries`` are those that failed, by target.
     """
 
     span: AnswerSpan
@@ -96,8 +101,8 @@ class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
     others: ErrorGroup | None
     groups_total: int
     overlapping: bool
-    kinds: tuple[ErrorKind, ...]
-    kinds_total: int
+    kinds: tuple[ErrorKind, ...] | None
+    kinds_total: int | None
     tries: tuple[FailedTries, ...]
     tries_total: int
 
@@ -108,9 +113,11 @@ def report(conn: sqlite3.Connection, ask: Ask) -> ErrorAnswer:
     ``tries`` follow filters by model and project alone.
     """
     main = "calls" if "reason" in ask.group else "tries_failed"
-    found = gather(conn, ask, Wants(facts=_COUNTS, main=main))
-    kinds = _kinds(conn, ask)
-    tries = _tries(failures(conn, ask))
+    cache = Cache()
+    with view(conn):
+        found = gather(conn, ask, Wants(facts=_COUNTS, main=main), cache)
+        kinds = _kinds(conn, ask, cache)
+        tries = _tries(failures(conn, ask))
     return ErrorAnswer(
         span=found.span,
         total=_errors(found.total),
@@ -120,28 +127,32 @@ def report(conn: sqlite3.Connection, ask: Ask) -> ErrorAnswer:
         others=_group(found, found.others) if found.others is not None else None,
         groups_total=found.groups_total,
         overlapping=found.overlapping,
-        kinds=kinds[: ask.top],
-        kinds_total=len(kinds),
+        kinds=None if kinds is None else kinds[: ask.top],
+        kinds_total=None if kinds is None else len(kinds),
         tries=tries[: ask.top],
         tries_total=len(tries),
     )
 
 
-def _kinds(conn: sqlite3.Connection, ask: Ask) -> tuple[ErrorKind, ...]:
-    """The reasons of the calls asked for, the most frequent first."""
-    if len(set(ask.filters) | {"reason"}) > 2:
-        return ()
-    by_reason = msgspec.structs.replace(ask, group=("reason",), step="none", compare=False, top=MOST_TOP)
-    found = gather(conn, by_reason, Wants(facts=("calls",), main="calls"))
+def _kinds(conn: sqlite3.Connection, ask: Ask, cache: Cache) -> tuple[ErrorKind, ...] | None:
+    """The reasons of the calls asked for, the most frequent first; None where that reads too many calls."""
+    query = Query(
+        start=ask.start,
+        until=ask.until,
+        now=ask.now,
+        dimensions=("reason",),
+        filters=ask.filters,
+        facts=("calls",),
+    )
+    try:
+        found = collect(conn, query, cache).facts
+    except TooMuch:
+        return None
+    counted = [(reason, facts[INDEX["calls"]]) for (_, (reason,)), facts in found.items()]
     return tuple(
-        ErrorKind(
-            reason=part.names[0],
-            calls=part.total["calls"],
-            meaning=_meaning(part.names[0]),
-            remedy=remedy(part.names[0]),
-        )
-        for part in found.groups
-        if part.names[0]
+        ErrorKind(reason=reason, calls=calls, meaning=_meaning(reason), remedy=remedy(reason))
+        for reason, calls in sorted(counted, key=lambda one: (-one[1], one[0]))
+        if reason and calls
     )
 
 

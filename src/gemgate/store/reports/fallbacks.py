@@ -13,6 +13,7 @@ import msgspec
 
 from gemgate.insight.spans import iso
 from gemgate.store.reports.asked import AnswerSpan, Ask
+from gemgate.store.reports.facts import view
 from gemgate.store.reports.failed import Failure, failures
 from gemgate.store.reports.gathered import Gathered, Numbers, Part, Wants, gather
 
@@ -109,8 +110,9 @@ def report(conn: sqlite3.Connection, ask: Ask) -> FallbackAnswer:
 
     ``flows`` follow filters by model and project (of the try that failed); others do not apply to them.
     """
-    found = gather(conn, ask, _WANTS)
-    flows = _flows(failures(conn, ask))
+    with view(conn):
+        found = gather(conn, ask, _WANTS)
+        flows = _flows(failures(conn, ask))
     return FallbackAnswer(
         span=found.span,
         total=_ways(found.total),
