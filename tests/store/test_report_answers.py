@@ -211,8 +211,11 @@ def test_auto_takes_steps_that_sums_are_kept_for(
 
 
 def test_auto_merges_no_sketches_of_hours_over_months(stage: Stage) -> None:
-    ask = Ask(start=END - 90 * DAY, until=END, now=NOW, zone="Europe/Berlin", group=("model",))
+    ask = Ask(start=END - 40 * DAY, until=END, now=NOW, zone="Europe/Berlin", group=("model",))
     assert performance.report(stage[0][1], ask).span.step == "week"
     assert usage.report(stage[0][1], ask).span.step == "day"
-    utc = Ask(start=END - 90 * DAY, until=END, now=NOW, group=("model",))
+    utc = Ask(start=END - 40 * DAY, until=END, now=NOW, group=("model",))
     assert performance.report(stage[0][1], utc).span.step == "day"
+    week = Ask(start=END - 7 * DAY, until=END, now=NOW, group=("model",))
+    assert performance.report(stage[0][1], week).span.step == "day"
+    assert usage.report(stage[0][1], week).span.step == "hour"
