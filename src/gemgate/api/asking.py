@@ -81,7 +81,8 @@ def answered(query: SpanQuery, report: Callable[[Connection, Ask], T]) -> T:
             until=span.until,
             now=now,
             zone=span.zone,
-            step=span.step,
+            # Not the span's: which step `auto` means depends on the groups too, so the report chooses.
+            step=query.step,
             group=tuple(query.group),
             filters={name: tuple(getattr(query, name)) for name in DIMENSIONS if getattr(query, name)},
             compare=query.compare,
