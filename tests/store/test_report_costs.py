@@ -14,7 +14,7 @@ import reported
 import staged
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reported import DAY, END
+from reported import DAY, END, SECOND
 from staged import NOW, Stage, asks
 
 from gemgate.core.call import Attempt, Outcome, Record
@@ -25,8 +25,10 @@ from gemgate.store.reports import costs, errors, fallbacks
 from gemgate.store.reports.asked import Ask
 from gemgate.store.reports.costs import Costs
 from gemgate.store.reports.errors import Errors
+from gemgate.store.reports.failed import failures
 
 COUNT = 200
+HOUR = 3_600 * SECOND
 TOKENS = ("input", "cached", "output", "thoughts", "tool")
 MANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # Tries with the names that they count under: model and project their own, the rest their calls'.
@@ -251,6 +253,29 @@ def test_which_other_ways_were_found(stage: Stage, ask: Ask, which: int) -> None
     ranked = sorted(tries.items(), key=lambda item: (-item[1], item[0]))
     assert [(way, one.tries) for way, one in found.items()] == ranked[:100]
     assert all(one.billed_nano == billed[way] for way, one in found.items())
+
+
+@MANY
+@given(
+    start=st.integers(NOW - 4 * HOUR, NOW - 1),
+    length=st.integers(1, 3 * HOUR),
+    late=st.integers(0, HOUR),
+    which=st.integers(0, 1),
+)
+def test_hours_that_a_bound_cuts(stage: Stage, start: int, length: int, late: int, which: int) -> None:
+    ask = Ask(start=start, until=start + length, now=max(NOW, start + length - late))
+    found: Counter[tuple[str, ...]] = Counter()
+    for one in failures(stage[0][which], ask):
+        assert one.tries > 0
+        found[one.model, one.project, one.verdict, one.reason, one.next_model, one.next_project] += one.tries
+    by_hand = Counter(
+        (
+            *(attempt.model, attempt.project, attempt.verdict.value, attempt.reason),
+            *((then.model, then.project) if then else ("", "")),
+        )
+        for attempt, then in failed(stage[1], ask)
+    )
+    assert found == by_hand
 
 
 def test_reasons_of_calls_by_several_filters(stage: Stage) -> None:

@@ -138,6 +138,23 @@ def test_whole_reports(path: Path, report: Callable[[sqlite3.Connection, Ask], o
     assert "rollups" in judged(path, heard)
 
 
+@pytest.mark.parametrize("report", [errors.report, fallbacks.report])
+def test_failed_tries_above_the_mark_are_found_by_seq(
+    path: Path, report: Callable[[sqlite3.Connection, Ask], object]
+) -> None:
+    """By time, an empty tail would cost a look at every call of the span."""
+    with contextlib.closing(sqlite3.connect(path)) as conn, overheard(conn) as heard:
+        for start in (END - 9 * DAY + 7, END - DAY // 24 * 9 // 4, END - 77):
+            report(conn, Ask(start=start, until=END, now=END))
+    assert "failures" in judged(path, heard)
+    tails = [one for one in heard if re.search(r"\bc\.seq > \d+ AND \+c", one)]
+    assert tails
+    with contextlib.closing(sqlite3.connect(path)) as conn:
+        for tail in tails:
+            steps = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {tail}")]
+            assert "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)" in steps
+
+
 def test_single_calls(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as conn, overheard(conn) as heard:
         for which in (

@@ -1,7 +1,8 @@
 """Tries that did not answer, summed by target and reason, with where their calls went next.
 
-The middle of a span comes from the table ``failures``, whole hours and days of it; its edges, and calls that the
-rollups have not taken in yet, are read from the rows. As everywhere, a try belongs to the moment its call came.
+The middle of a span comes from the table ``failures``, whole hours and days of it. The rows tell of its edges, which
+are added or taken off, and of calls that the rollups have not taken in yet. As everywhere, a try belongs to the
+moment its call came.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ WHERE {where} AND a.verdict_id <> (SELECT id FROM verdicts WHERE name = 'ok')
 GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 _BY_TIME: Final = _ROWS.format(where="c.received_at >= ? AND c.received_at < ?")
-_BY_SEQ: Final = _ROWS.format(where="c.seq > ? AND c.received_at >= ? AND c.received_at < ?")
+# The plus keeps SQLite from going by time: calls above the mark are few, those of a span may be millions.
+_BY_SEQ: Final = _ROWS.format(where="c.seq > ? AND +c.received_at >= ? AND +c.received_at < ?")
+_FOLDED: Final = _ROWS.format(where="c.received_at >= ? AND c.received_at < ? AND +c.seq <= ?")
 _Row = tuple[int, ...]
 
 
@@ -56,7 +59,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 def failures(conn: sqlite3.Connection, ask: Ask) -> list[Failure]:
     """The failed tries of the span's calls; of ``ask.filters`` those by model and project hold. Needs ``reading``."""
     sums: dict[_Row, list[int]] = {}
-    for row in _rows(conn, ask.start, ask.until):
+    for row in _rows(conn, ask):
         have = sums.setdefault(row[: len(_KEY)], [0, 0, 0])
         for place, more in enumerate(row[len(_KEY) :]):
             have[place] += more
@@ -78,6 +81,7 @@ def failures(conn: sqlite3.Connection, ask: Ask) -> list[Failure]:
             billed_nano=billed_nano,
         )
         for key, (tries, list_nano, billed_nano) in sums.items()
+        if tries
     ]
     models, projects = ask.filters.get("model"), ask.filters.get("project")
     return [
@@ -87,22 +91,44 @@ def failures(conn: sqlite3.Connection, ask: Ask) -> list[Failure]:
     ]
 
 
-def _rows(conn: sqlite3.Connection, start: int, until: int) -> Iterator[_Row]:
-    """Key and sums, a key perhaps several times."""
-    hour, day = Grain.HOUR.span, Grain.DAY.span
-    first, last = -(-start // hour) * hour, until // hour * hour
+def _rows(conn: sqlite3.Connection, ask: Ask) -> Iterator[_Row]:
+    """Key and sums, a key perhaps several times; what is taken off has sums below 0."""
+    start, until = ask.start, ask.until
     folded = mark(conn, THIN_SET)
-    if first >= last or folded < 0:  # no whole hour, or a table that is being emptied
+    low, high = _whole(ask)
+    if low >= high or folded < 0:  # no slot that helps, or a table that is being emptied
         yield from conn.execute(_BY_TIME, (start, until))
         return
-    for low, high in ((start, first), (last, until)):
-        if low < high:
-            yield from conn.execute(_BY_TIME, (low, high))
-    begin, end = -(-first // day) * day, last // day * day
-    spans = [(Grain.HOUR, first, last)]
-    if begin < end:
-        spans = [(Grain.HOUR, first, begin), (Grain.DAY, begin, end), (Grain.HOUR, end, last)]
-    for grain, low, high in spans:
-        if low < high:
-            yield from conn.execute(_SUMMED, (int(grain), low, high))
-    yield from conn.execute(_BY_SEQ, (folded, first, last))
+    for since, end in ((start, low), (high, until)):
+        if since < end:
+            yield from conn.execute(_BY_TIME, (since, end))
+    for since, end in ((low, start), (until, high)):
+        if since < end:
+            for row in conn.execute(_FOLDED, (since, end, folded)):
+                yield (*row[: len(_KEY)], *(-number for number in row[len(_KEY) :]))
+    for grain, since, end in _slots(low, high):
+        yield from conn.execute(_SUMMED, (int(grain), since, end))
+    yield from conn.execute(_BY_SEQ, (folded, max(low, start), min(high, until)))
+
+
+def _whole(ask: Ask) -> tuple[int, int]:
+    """The hours that are taken from the sums. One that a bound cuts is taken whole where less of it lies beyond the
+    bound, and what does is taken off; nothing lies beyond now, however busy the hour is."""
+    hour = Grain.HOUR.span
+    before, after = ask.start % hour, -ask.until % hour
+    low = ask.start - before if before < hour // 2 else ask.start + hour - before
+    high = ask.until + after if after < hour // 2 or ask.until >= ask.now else ask.until + after - hour
+    return low, high
+
+
+def _slots(low: int, high: int) -> Iterator[tuple[Grain, int, int]]:
+    """Whole hours as days, as far as they are, and as hours."""
+    day = Grain.DAY.span
+    begin, end = -(-low // day) * day, high // day * day
+    if begin >= end:
+        yield Grain.HOUR, low, high
+        return
+    yield Grain.DAY, begin, end
+    for since, until in ((low, begin), (end, high)):
+        if since < until:
+            yield Grain.HOUR, since, until
