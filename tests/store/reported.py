@@ -15,7 +15,7 @@ import msgspec
 from sampled import BOOK, MODEL, START, identity
 
 from gemgate.core.call import Attempt, Outcome, Record, Streaming
-from gemgate.core.pricing import cost
+from gemgate.core.pricing import PriceBook, cost
 from gemgate.core.usage import Detail, Usage
 from gemgate.core.verdict import Kind
 from gemgate.insight import fold
@@ -33,6 +33,26 @@ KEYS = ("alpha", "beta")
 NUMBERS = {"alpha": 1, "beta": 2}
 """What ``keys`` gives in a fresh record."""
 MODELS = (MODEL, "gemini-other", "gemini-third")
+PARTLY = PriceBook.load(
+    msgspec.json.encode(
+        {
+            "models": [
+                {
+                    "id": "gemini-third",
+                    "rows": [
+                        {
+                            "id": "gemini-third@standard",
+                            "tier": "standard",
+                            "input": 100_000_000,
+                            "output": 400_000_000,
+                        }
+                    ],
+                }
+            ]
+        }
+    )
+)
+"""What it takes for cached tokens and for searches, nobody knows."""
 Row = tuple[int, dict[str, tuple[str, ...]], dict[str, int]]
 """What counts at one target: received_at, the names of each dimension, facts."""
 
@@ -108,7 +128,7 @@ def _attempt(chance: random.Random, at: int, number: int) -> Attempt:
         grounded=bool(searches),
     )
     seen = chance.random() < 0.85
-    price = BOOK.price(model, "standard", START)
+    price = (BOOK.price if model == MODEL else PARTLY.price)(model, "standard", START)
     return Attempt(
         number=number,
         model=model,

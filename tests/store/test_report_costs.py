@@ -45,11 +45,13 @@ count(*), ifnull(sum(a.list_nano), 0), ifnull(sum(a.billed_nano), 0),
 ifnull(sum(a.billed_nano) FILTER (WHERE NOT a.estimated), 0),
 ifnull(sum(a.billed_nano) FILTER (WHERE a.estimated), 0), ifnull(sum(a.list_nano) FILTER (WHERE a.estimated), 0),
 count(*) FILTER (WHERE a.list_nano IS NULL),
-ifnull(sum(a.input + a.output + a.thoughts + a.tool) FILTER (WHERE a.list_nano IS NULL), 0)
+ifnull(sum(a.input + a.output + a.thoughts + a.tool) FILTER (WHERE a.list_nano IS NULL), 0),
+ifnull(sum(a.input_nano + a.cached_nano + a.output_nano + a.thoughts_nano + a.tool_nano + ifnull(
+    (SELECT sum(h.nano) FROM charges h WHERE h.attempt_seq = a.seq), 0)) FILTER (WHERE a.list_nano IS NULL), 0)
 """
 FIELDS = (
     *("tries", "list_nano", "billed_nano", "proven_nano", "estimated_nano", "estimated_list_nano"),
-    *("unpriced", "unpriced_tokens"),
+    *("unpriced", "unpriced_tokens", "partial_nano"),
 )
 Money = dict[tuple[str, ...], dict[str, int]]
 Kinds = dict[tuple[str, ...], dict[str, tuple[int, int, int]]]
@@ -99,7 +101,16 @@ def kinds(conn: sqlite3.Connection, ask: Ask, group: tuple[str, ...]) -> Kinds:
     sums = "k.name, sum(h.quantity), ifnull(sum(h.nano), 0), sum(h.nano IS NULL)"
     sql = f"SELECT {by}{sums} {rows.replace('WHERE', charged, 1)} GROUP BY {by}k.name"
     for row in conn.execute(sql, values):
-        found.setdefault(row[: len(group)], {})[row[len(group)]] = row[len(group) + 1 :]
+        cut, kind, charged_for = row[: len(group)], row[len(group)], row[len(group) + 1 :]
+        known = found.setdefault(cut, {})
+        if kind in TOKENS:  # these tokens are counted already: they have no known rate
+            known[kind] = (*known[kind][:2], charged_for[2])
+            continue
+        known[kind] = charged_for
+        side = kind.split("_")[-1]
+        if side in TOKENS:
+            quantity, nano, unpriced = known[side]
+            known[side] = (quantity - charged_for[0], nano, unpriced)
     return found
 
 
@@ -149,13 +160,13 @@ def test_its_parts_make_the_whole(stage: Stage, ask: Ask, which: int) -> None:
     if answer.others is not None:
         shown.append((answer.others.total, answer.others.series))
     for total, series in shown:
-        assert sum(kind.nano for kind in total.kinds) == total.list_nano
+        assert sum(kind.nano for kind in total.kinds) == total.list_nano + total.partial_nano
         assert total.proven_nano + total.estimated_nano == total.billed_nano
         for field in ("calls", "list_nano", "billed_nano", "estimated_nano", "unpriced", "saved_nano"):
             assert sum(getattr(point, field) for point in series) == getattr(total, field)
-        for point in series:
-            parts = (*TOKENS, "other")
-            assert sum(getattr(point, f"{kind}_nano") for kind in parts) == point.list_nano
+        parts = [sum(getattr(point, f"{kind}_nano") for kind in (*TOKENS, "other")) for point in series]
+        assert sum(parts) == total.list_nano + total.partial_nano
+        assert all(part >= point.list_nano for part, point in zip(parts, series, strict=True))
         burnt = sum(getattr(total.burnt, f"{waste}_list_nano") for waste in ("failed", "cancelled", "hedged"))
         assert sum(point.burnt_nano for point in series) == burnt
     if ask.group and not answer.overlapping:
@@ -276,6 +287,16 @@ def test_hours_that_a_bound_cuts(stage: Stage, start: int, length: int, late: in
         for attempt, then in failed(stage[1], ask)
     )
     assert found == by_hand
+
+
+def test_what_is_known_of_tries_without_a_price_is_told_apart(stage: Stage) -> None:
+    ask = Ask(start=END - 20 * DAY, until=NOW, now=NOW, group=("model",))
+    for conn in stage[0]:
+        found = {one.names[0]: one.total for one in costs.report(conn, ask).groups}
+        partly = found["gemini-third"]
+        assert 0 < partly.partial_nano < sum(kind.nano for kind in partly.kinds)
+        assert {kind.kind for kind in partly.kinds if kind.unpriced} == {"cached", "search"}
+        assert found["gemini-other"].partial_nano == 0 < found["gemini-other"].unpriced
 
 
 def test_reasons_of_calls_by_several_filters(stage: Stage) -> None:

@@ -20,6 +20,7 @@ _TOKENS = {
     "thoughts": "thoughts",
     "tool": "tool prompts",
 }
+_UNITS = {"search": "searches", "maps": "map queries"}
 _WASTES = {"failed": "failed", "cancelled": "clients left", "hedged": "lost races"}
 
 
@@ -44,14 +45,21 @@ def command(as_json: bool, **words: Any) -> None:
         _steps(sheet, answer)
     if words["group"]:
         _groups(sheet, answer, words["group"])
-    if answer.total.unpriced:
-        sheet.line()
-        sheet.line(
-            f"{answer.total.unpriced:,} tries with {tokens(answer.total.unpriced_tokens)} tokens have no known "
-            "price and are in none of these sums. `gemgate prices` shows the price book.",
-            "yellow",
-        )
+    _unpriced(sheet, answer.total)
     sheet.end()
+
+
+def _unpriced(sheet: Sheet, total: Costs) -> None:
+    """What no sum holds, and that it is not nothing."""
+    if not total.unpriced:
+        return
+    known = f" What is known of them, {money(total.partial_nano)}, stands among the kinds alone."
+    sheet.line()
+    sheet.line(
+        f"{total.unpriced:,} tries with {tokens(total.unpriced_tokens)} tokens have no known price and are in no sum."
+        f"{known if total.partial_nano else ''} `gemgate prices` shows the price book.",
+        "yellow",
+    )
 
 
 def _lines(answer: CostAnswer) -> list[Line]:
@@ -107,19 +115,21 @@ def _kinds(sheet: Sheet, total: Costs) -> None:
         Column("", leaves=1),
         Column("UNPRICED", right=True),
     ]
+    known_in_all = total.list_nano + total.partial_nano
     rows = []
     for one in total.kinds:
         if not (one.quantity or one.nano or one.unpriced):
             continue
-        quantity = f"{tokens(one.quantity)} tokens" if one.kind in _TOKENS else f"{one.quantity:,}"
+        unit = _UNITS.get(one.kind, "tokens")  # the others are modalities, such as audio_input
+        quantity = f"{tokens(one.quantity)} {unit}"
         known = one.nano or not one.unpriced
         rows.append(
             [
                 _TOKENS.get(one.kind, one.kind.replace("_", " ")),
                 quantity,
                 money(one.nano) if known else "unpriced",
-                share(one.nano, total.list_nano),
-                bar(one.nano, total.list_nano),
+                share(one.nano, known_in_all),
+                bar(one.nano, known_in_all),
                 count(one.unpriced) if one.unpriced else "",
             ]
         )

@@ -17,7 +17,7 @@ from gemgate.store.reports.performance import Performance, PerformanceAnswer, Pe
 _METRICS = {
     "duration": "Duration",
     "first_byte": "Time to first byte",
-    "rate": "Output rate",
+    "rate": "Output tokens",
     "overhead": "gemgate's own part",
 }
 _QUANTILES = ("p50", "p90", "p95", "p99")
@@ -28,7 +28,7 @@ _QUANTILES = ("p50", "p90", "p95", "p99")
 def command(as_json: bool, **words: Any) -> None:
     """Show how quick answers were: quantiles of calls that ended well.
 
-    Duration and time to first byte are from the request's arrival on; the output rate is output and thinking tokens
+    Duration and time to first byte are from the request's arrival on; output tokens are those and thinking tokens
     over the time of the try that answered; gemgate's own part is what no try and no waiting accounts for. p95 means
     that 95 of 100 calls had at most this. Each number is right to 0.8 percent of itself.
     """
@@ -54,7 +54,7 @@ def command(as_json: bool, **words: Any) -> None:
 def _say(metric: str, value: float | int | None) -> str:
     if value is None:
         return "–"
-    return f"{value:,.1f} tokens/s" if metric == "rate" else span(int(value))
+    return f"{value:,.1f}/s" if metric == "rate" else span(int(value))
 
 
 def _metrics(sheet: Sheet, answer: PerformanceAnswer) -> None:
@@ -84,7 +84,7 @@ _COLUMNS = (
     Column("p99", right=True, leaves=4),
     Column("FIRST BYTE p50", right=True, leaves=5),
     Column("FIRST BYTE p95", right=True, leaves=2),
-    Column("RATE p50", right=True, leaves=3),
+    Column("TOKENS p50", right=True, leaves=3),
     Column("OWN PART p95", right=True, leaves=6),
 )
 

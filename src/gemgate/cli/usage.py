@@ -89,8 +89,12 @@ def _lines(answer: UsageAnswer) -> list[Line]:
         for field in fields
         if field in _ALWAYS or getattr(total, field) or (before is not None and getattr(before, field))
     ]
-    lines.append(line("list_nano", "List price", money))
-    lines.append(line("billed_nano", "Billed", money))
+
+    def known(nano: int | None) -> str:
+        return priced(nano, total.unpriced)
+
+    lines.append(line("list_nano", "List price", known))
+    lines.append(line("billed_nano", "Billed", known))
     if total.unpriced or (before is not None and before.unpriced):
         lines.append(line("unpriced", "Tries without a known price", count))
     lines.append(line("request_bytes", "Sent by clients", _size))

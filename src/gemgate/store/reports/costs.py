@@ -2,8 +2,10 @@
 
 Laws:
 
-- the kinds sum to ``list_nano``; ``proven_nano`` and ``estimated_nano`` sum to ``billed_nano``;
-- what has no known price is in none of these sums: ``unpriced`` counts such tries, ``unpriced_tokens`` their tokens;
+- the kinds sum to ``list_nano`` and ``partial_nano``; ``proven_nano`` and ``estimated_nano`` to ``billed_nano``;
+- a try of which anything has no known price is in no sum but ``partial_nano``, with what is known of it: ``unpriced``
+  counts such tries, ``unpriced_tokens`` their tokens;
+- each token is of one kind: those of a modality with a rate of its own are in no other;
 - money counts where its try was: a call that failed over costs at both targets.
 """
 
@@ -47,7 +49,7 @@ _WANTS: Final = Wants(
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What one kind came to at list price: tokens, or the units of a charge (images, searches, seconds …).
 
-    ``unpriced`` counts charges of this kind without a known price.
+    ``unpriced`` counts tries in which this kind has no known price, where something else of them has one.
     """
 
     kind: str
@@ -70,7 +72,8 @@ class Burnt(msgspec.Struct, frozen=True, kw_only=True):
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
     """The money of some tries in nano-dollars. ``calls`` are those whose final target is here, ``tries`` all of them.
 
-    ``saved_nano`` is what cached tokens would have cost more as ordinary input, at list price.
+    ``saved_nano`` is what cached tokens would have cost more as ordinary input, at list price. ``partial_nano`` is
+    what is known, at list price, of tries that are ``unpriced`` since something else of them has no known price.
     """
 
     calls: int
@@ -82,13 +85,15 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     estimated_list_nano: int
     unpriced: int
     unpriced_tokens: int
+    partial_nano: int
     saved_nano: int
     kinds: tuple[Kind, ...]
     burnt: Burnt
 
 
 class CostPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One bucket of a series: its start (UTC µs, and ISO 8601 in the zone) and its money."""
+    """One bucket of a series: its start (UTC µs, and ISO 8601 in the zone) and its money at list price by kind, where
+    ``other_nano`` is what is not charged by plain tokens; ``estimated_nano`` is billed, as of a total."""
 
     start: int
     time: str
@@ -155,6 +160,7 @@ def _group(found: Gathered, part: Part) -> CostGroup:
 
 def _costs(numbers: Numbers) -> Costs:
     billed, estimated = numbers["billed_nano"], numbers["estimated_billed_nano"]
+    kinds = _kinds(numbers)
     return Costs(
         calls=numbers["calls"],
         tries=numbers["tries"],
@@ -165,20 +171,38 @@ def _costs(numbers: Numbers) -> Costs:
         estimated_list_nano=numbers["estimated_list_nano"],
         unpriced=numbers["unpriced"],
         unpriced_tokens=numbers["unpriced_tokens"],
+        partial_nano=sum(one.nano for one in kinds) - numbers["list_nano"],
         saved_nano=numbers["saved_nano"],
-        kinds=_kinds(numbers),
+        kinds=kinds,
         burnt=Burnt(**{name: numbers[name] for name in Burnt.__struct_fields__}),
     )
 
 
 def _kinds(numbers: Numbers) -> tuple[Kind, ...]:
-    """Kinds of tokens first, then the charges by name. Cached tokens are a part of the input's, priced apart."""
+    """Kinds of tokens first, then the other charges by name.
+
+    A charge by the name of a kind of tokens says that these have no known rate; one as ``audio_input`` takes its
+    tokens out of the kind that it ends with (``core.pricing.cost``).
+    """
     quantities = {kind: numbers[kind] for kind in _KINDS}
     quantities["input"] -= quantities["cached"]
-    tokens = [Kind(kind=kind, quantity=quantities[kind], nano=numbers[f"{kind}_nano"]) for kind in _KINDS]
+    for kind, one in numbers.charges.items():
+        side = kind.partition("_")[2]
+        if side in quantities:
+            quantities[side] -= one.quantity
+    tokens = [
+        Kind(
+            kind=kind,
+            quantity=quantities[kind],
+            nano=numbers[f"{kind}_nano"],
+            unpriced=numbers.charges[kind].unpriced if kind in numbers.charges else 0,
+        )
+        for kind in _KINDS
+    ]
     charges = [
         Kind(kind=kind, quantity=one.quantity, nano=one.nano, unpriced=one.unpriced)
         for kind, one in sorted(numbers.charges.items())
+        if kind not in quantities
     ]
     return (*tokens, *charges)
 
