@@ -14,7 +14,6 @@ from gemgate.cli.charts import (
     clock,
     count,
     curve,
-    money,
     named,
     priced,
     share,
