@@ -16,9 +16,10 @@ from typing import Final
 
 import msgspec
 
+from gemgate.insight.facts import INDEX
 from gemgate.insight.spans import iso
 from gemgate.store.reports.asked import AnswerSpan, Ask
-from gemgate.store.reports.gathered import Gathered, Numbers, Part, Wants, gather
+from gemgate.store.reports.gathered import Numbers, Part, Wants, gather
 
 _KINDS: Final = ("input", "cached", "output", "thoughts", "tool")
 _WASTES: Final = ("failed", "cancelled", "hedged")
@@ -137,24 +138,25 @@ class CostAnswer(msgspec.Struct, frozen=True, kw_only=True):
 def report(conn: sqlite3.Connection, ask: Ask) -> CostAnswer:
     """What the span cost. Raises ``spans.BadAsk`` and ``plan.TooMuch``."""
     found = gather(conn, ask, _WANTS)
+    times = [(start, iso(start, found.span.zone)) for start in found.starts]
     return CostAnswer(
         span=found.span,
         total=_costs(found.total),
         before=_costs(found.before) if found.before is not None else None,
-        series=_series(found, found.series),
-        groups=tuple(_group(found, part) for part in found.groups),
-        others=_group(found, found.others) if found.others is not None else None,
+        series=_series(times, found.series),
+        groups=tuple(_group(times, part) for part in found.groups),
+        others=_group(times, found.others) if found.others is not None else None,
         groups_total=found.groups_total,
         overlapping=found.overlapping,
     )
 
 
-def _group(found: Gathered, part: Part) -> CostGroup:
+def _group(times: list[tuple[int, str]], part: Part) -> CostGroup:
     return CostGroup(
         names=part.names,
         total=_costs(part.total),
         before=_costs(part.before) if part.before is not None else None,
-        series=_series(found, part.series),
+        series=_series(times, part.series),
     )
 
 
@@ -207,21 +209,26 @@ def _kinds(numbers: Numbers) -> tuple[Kind, ...]:
     return (*tokens, *charges)
 
 
-def _series(found: Gathered, series: list[Numbers]) -> tuple[CostPoint, ...]:
-    return tuple(
-        CostPoint(
-            start=start,
-            time=iso(start, found.span.zone),
-            estimated_nano=numbers["estimated_billed_nano"],
-            burnt_nano=sum(numbers[f"{waste}_list_nano"] for waste in _WASTES),
-            **{name: numbers[name] for name in _PLAIN},
+def _series(times: list[tuple[int, str]], series: list[Numbers]) -> tuple[CostPoint, ...]:
+    points = []
+    for (start, time), numbers in zip(times, series, strict=True):
+        facts = numbers.facts
+        points.append(
+            CostPoint(
+                start=start,
+                time=time,
+                estimated_nano=facts[_ESTIMATED],
+                burnt_nano=sum([facts[place] for place in _BURNT]),
+                **{name: facts[place] for name, place in _PLAIN},
+            )
         )
-        for start, numbers in zip(found.starts, series, strict=True)
-    )
+    return tuple(points)
 
 
+_ESTIMATED: Final = INDEX["estimated_billed_nano"]
+_BURNT: Final = tuple(INDEX[f"{waste}_list_nano"] for waste in _WASTES)
 _PLAIN: Final = tuple(
-    name
+    (name, INDEX[name])
     for name in CostPoint.__struct_fields__
     if name not in ("start", "time", "estimated_nano", "burnt_nano")
 )

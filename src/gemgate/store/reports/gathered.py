@@ -238,7 +238,7 @@ class _Gathering:
             filters=self._ask.filters,
             facts=self._wants.facts,
             sketches=self._wants.sketches and not plain,
-            charges=self._wants.charges,
+            charges=self._wants.charges and len(bounds) == 2,  # of whole spans: no series tells them
             only=only,
         )
         return collect(self._conn, query, self._cache)
