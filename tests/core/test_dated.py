@@ -115,3 +115,44 @@ def test_a_row_that_cannot_be_meant_is_refused_and_left_out(wrong: dict[str, Any
     longer, left_out = dated.joined(found, [bad, good])
     assert list(left_out) == [bad["id"]]
     assert rate(longer, 6) == 4
+
+
+@given(st.lists(st.tuples(spans(), st.sampled_from(["m", "latest", "n", "new", "new-001"])), max_size=6))
+def test_many_rows_are_joined_as_one_after_the_other(
+    wanted: list[tuple[tuple[int | None, int | None], str]],
+) -> None:
+    found = first = book(row("a", None, 10, 1000), row("b", 10, None, 2000))
+    rows = [
+        {**row(f"own/{place}", *days, place + 1, tier=("standard", "batch")[place % 2]), "model": model}
+        for place, (days, model) in enumerate(wanted)
+    ]
+    for one in rows:
+        found = dated.add(found, one).book
+    longer, bad = dated.joined(first, rows)
+    assert (longer.rows(), bad) == (found.rows(), {})
+    assert longer.resolve("new-001") == found.resolve("new-001")
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"source": "\ud800"}, {"model": "m", "from": []}, {"model": "m", "id": {}}, {"model": []}]
+)
+def test_a_broken_row_takes_no_other_with_it(broken: dict[str, Any]) -> None:
+    bad = {"id": "own/1", **({**row("own/1", 5, None), "model": "m", **broken} if broken else {})}
+    good = {**row("own/2", 5, None, 4), "model": "m"}
+    longer, left_out = dated.joined(book(row("a", None, None, 3)), [bad, good])
+    assert list(left_out) == [str(bad["id"])]
+    assert rate(longer, 6) == 4
+
+
+def test_a_row_may_begin_and_end_at_the_last_day_of_all() -> None:
+    last = datetime.date.max
+    found = book(row("a", None, None, 3))
+    own = {**row("own/1", None, None, 4), "model": "m", "from": "9999-12-31"}
+    longer, left_out = dated.joined(found, [own, {**row("own/2", 5, 7, 9), "model": "m"}])
+    assert left_out == {}
+    assert [rate(longer, number) for number in (4, 5, 7)] == [3, 9, 3]
+    for at in (pacific.midnight(last), pacific.midnight(last) + 86_399_999_999):
+        assert pacific.day_of(at) == last
+        price = longer.price("m", "standard", at)
+        assert price is not None
+        assert price.id == "own/1"

@@ -20,6 +20,8 @@ def midnight(day: datetime.date) -> int:
 def day_of(at: int) -> datetime.date:
     """The day in California at a moment (UTC microseconds)."""
     day = datetime.date.fromordinal((at - _STANDARD) // _DAY + _EPOCH)
+    if day == datetime.date.max:
+        return day
     following = day + datetime.timedelta(days=1)
     return following if midnight(following) <= at else day
 
