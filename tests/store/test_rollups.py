@@ -281,3 +281,74 @@ def test_rows_are_read_by_their_indexes(file: Connection) -> None:
         "SCAN failures",
         "SCAN busy_minutes",
     }
+
+
+def test_money_that_changes_after_it_was_read_is_read_again(opened: Callable[[], Connection]) -> None:
+    conn, other = opened(), opened()
+    settle(conn, calls(random.Random(3), 40, identity()))
+    folder = Folder(conn, quick=True)
+    folder.advance("thin", NOW, 40)  # it has read them all, for the sets that follow
+    other.execute("BEGIN IMMEDIATE")
+    with rollups.correcting(other, range(1, 41)):
+        other.execute("UPDATE attempts SET list_nano = 77, billed_nano = 70, price_id = NULL")
+    other.keep()
+    to_the_end(conn, folder=folder)
+    check(conn, rollups.marks(conn), MINUTES)
+
+
+def test_money_that_changes_while_a_batch_is_worked_out_is_not_written_as_it_was(
+    opened: Callable[[], Connection],
+) -> None:
+    conn, other = opened(), opened()
+    settle(conn, calls(random.Random(4), 20, identity()))
+    folder = Folder(conn, quick=True)
+    plain = folder._write
+
+    def late(name: str, low: int, high: int, folded: Any) -> None:
+        """Another process prices anew between the reading and the writing."""
+        folder._write = plain  # type: ignore[method-assign]
+        other.execute("BEGIN IMMEDIATE")
+        with rollups.correcting(other, range(1, 21)):
+            other.execute("UPDATE attempts SET list_nano = 5, billed_nano = 5, price_id = NULL")
+        other.keep()
+        plain(name, low, high, folded)
+
+    folder._write = late  # type: ignore[method-assign]
+    to_the_end(conn, folder=folder)
+    check(conn, rollups.marks(conn), MINUTES)
+
+
+def test_calls_that_are_taken_away_are_not_summed_under_their_numbers(
+    opened: Callable[[], Connection],
+) -> None:
+    conn, other = opened(), opened()
+    settle(conn, calls(random.Random(5), 30, identity()))
+    folder = Folder(conn, quick=True)
+    to_the_end(conn, folder=folder)
+    other.execute("BEGIN IMMEDIATE")
+    rollups.void(other)
+    for table_, column in (
+        ("charges", "attempt_seq"),
+        ("details", "attempt_seq"),
+        ("prefixes", "call_seq"),
+        ("call_tags", "call_seq"),
+        ("attempts", "seq"),
+        ("calls", "seq"),
+    ):
+        other.execute(f"DELETE FROM {table_} WHERE {column} > 0")
+    other.keep()
+    settle(other, calls(random.Random(6), 10, identity()))
+    to_the_end(conn, folder=folder)
+    check(conn, rollups.marks(conn), MINUTES)
+    assert table(conn, "rollups", 0)[(0, 86_400, BASE, 0, 0)]["calls"] <= 10
+
+
+def test_a_round_holds_no_more_calls_than_it_takes_in_at_once(opened: Callable[[], Connection]) -> None:
+    conn, other = opened(), opened()
+    settle(conn, calls(random.Random(7), 60, identity()))
+    folder = Folder(conn, quick=True)
+    folder._round = 20
+    folder.round(("thin", "cells"), NOW)
+    rollups.reset(other)
+    folder.round(("thin", "cells"), NOW)
+    assert len(folder._read.calls) <= 20

@@ -77,6 +77,7 @@ def prepare(conn: sqlite3.Connection, before: Sequence[CallFact], after: Sequenc
 
 def apply(conn: Connection, moves: Moves) -> None:
     """Move the sums. Needs the transaction that changes the calls."""
+    rollups.changed(conn)
     marks = rollups.marks(conn)
     low, high = moves.before[0].seq, moves.before[-1].seq
     if moves.slow or any(low <= mark < high for mark in marks.values()):

@@ -9,8 +9,9 @@ Laws:
   transaction: the call path must not pay for them. What comes late has a new seq and goes into its old slot;
 - a set whose mark is ``EMPTYING`` holds nothing that may be read; its tables are emptied in slices, then the mark
   is 0. A set without a mark stands at 0;
-- whoever changes the money of settled calls corrects their sums in the same transaction (``correcting``). Nothing
-  else of a settled call changes; sketches hold no money;
+- whoever changes the money of settled calls corrects their sums in the same transaction (``correcting``), whoever
+  takes calls away voids the sums (``void``). Both are counted (``corrections``): a batch that was read before is
+  read again. Nothing else of a settled call changes; sketches hold no money;
 - a write holds the lock for about half of what P8 allows: the number of calls follows what writing took so far.
 """
 
@@ -31,7 +32,7 @@ from gemgate.store.connection import SLICE, Connection, reading, sliced
 
 EMPTYING: Final = -1
 """The mark of a set that is being emptied: nothing of it may be read."""
-LEAST: Final = 50
+LEAST: Final = 1
 MOST: Final = 20_000
 """Calls in one batch."""
 _CORRECTIONS: Final = "rollup_corrections"
@@ -68,11 +69,17 @@ def reset(conn: Connection, names: Sequence[str] = tuple(SETS)) -> None:
     and fills them. One short write transaction."""
 
     def step(inside: Connection) -> bool:
-        for name in names:
-            _move(inside, name, EMPTYING)
+        void(inside, names)
         return False
 
     sliced(conn, step)
+
+
+def void(conn: Connection, names: Sequence[str] = tuple(SETS)) -> None:
+    """As ``reset``, in the caller's transaction: for whoever takes calls away."""
+    changed(conn)
+    for name in names:
+        _move(conn, name, EMPTYING)
 
 
 class Folder:
@@ -89,6 +96,7 @@ class Folder:
         self._round = MOST if quick else MOST // 4
         self._size = dict.fromkeys(SETS, _READ)
         self._piece = _READ
+        self._changed = -1
         self._cost = _FIRST_COST
         self._cells: dict[Any, int] = {}
         self._read = _Read(0, 0, [], [])
@@ -132,6 +140,9 @@ class Folder:
         with reading(self._conn):
             low = mark(self._conn, name)
             top = newest(self._conn)
+            count = corrections(self._conn)
+        if count != self._changed:
+            self._read, self._changed = _Read(0, 0, [], []), count
         if low == EMPTYING:
             self._empty(name)
             return True
@@ -143,7 +154,7 @@ class Folder:
         if low >= top:
             return False
         high = min(top, low + self._size[name])
-        self._fetch(low, high if until is None else top)
+        self._fetch(low, high if until is None else min(top, low + self._round))
         while True:
             folded = self._read.batch(low, high).fold(name, since)
             room = self._hold / self._cost
@@ -193,7 +204,7 @@ class Folder:
         """Write a batch, unless somebody else was quicker."""
         conn = self._conn
         with reading(conn):
-            if mark(conn, name) != low:
+            if not self._stands(name, low):
                 return
             cells = rollup_rows.cells_known(conn, folded, self._cells)
             there = rollup_rows.stored(conn, folded, self._cells)
@@ -204,7 +215,7 @@ class Folder:
         def step(inside: Connection) -> bool:
             nonlocal begun, worked
             begun, worked = time.monotonic(), time.thread_time()
-            if mark(inside, name) == low:
+            if self._stands(name, low):
                 self._cells.update(rollup_rows.make_cells(inside, cells))
                 rollup_rows.write(inside, prepared, self._cells)
                 _move(inside, name, high)
@@ -220,6 +231,10 @@ class Folder:
         cost = min((time.thread_time() - worked) / max(folded.rows, 1), 3 * self._cost)
         self._cost = min(max(0.7 * self._cost + 0.3 * cost, 2e-6), 1e-3)
         self._rest(max(SLICE, self.held))
+
+    def _stands(self, name: str, low: int) -> bool:
+        """Whether a set is still where a batch began, and the batch still says what the calls are."""
+        return mark(self._conn, name) == low and corrections(self._conn) == self._changed
 
     def _trim(self, since: int) -> None:
         """Take away minutes that begin before ``since``."""
@@ -290,10 +305,7 @@ def correct(conn: Connection, before: Sequence[CallFact], after: Sequence[CallFa
 
     Both name the same calls. Needs the transaction that changes the calls. Costs about a ms a call.
     """
-    conn.execute(
-        "INSERT INTO marks(name, seq) VALUES(?, 1) ON CONFLICT(name) DO UPDATE SET seq = seq + 1",
-        (_CORRECTIONS,),
-    )
+    changed(conn)
     for name, high in marks(conn).items():
         old = Batch([call for call in before if call.seq <= high])
         new = Batch([call for call in after if call.seq <= high])
@@ -301,8 +313,16 @@ def correct(conn: Connection, before: Sequence[CallFact], after: Sequence[CallFa
             rollup_rows.change(conn, old.fold(name, 0), new.fold(name, 0))
 
 
+def changed(conn: sqlite3.Connection) -> None:
+    """Count that settled calls are changed or taken away in this transaction."""
+    conn.execute(
+        "INSERT INTO marks(name, seq) VALUES(?, 1) ON CONFLICT(name) DO UPDATE SET seq = seq + 1",
+        (_CORRECTIONS,),
+    )
+
+
 def corrections(conn: sqlite3.Connection) -> int:
-    """How often sums were corrected: whoever compares them with calls sees by it that money changed meanwhile."""
+    """How often settled calls were changed or taken away: what was read of them before is no longer true."""
     row = conn.execute("SELECT seq FROM marks WHERE name = ?", (_CORRECTIONS,)).fetchone()
     return 0 if row is None else int(row[0])
 

@@ -24,7 +24,6 @@ import msgspec
 from gemgate.core.call import mint
 from gemgate.core.pricing import PriceBook
 from gemgate.insight.chance import Chance
-from gemgate.insight.cubes import SETS
 from gemgate.insight.seeding import KEY, Pattern, Plan
 from gemgate.store import boots, ledger, prices, revisions, rollups
 from gemgate.store.columns import ATTEMPTS, CALLS, INSERT_CALL, INSERT_CALL_TAG
@@ -48,7 +47,6 @@ INSERT INTO virtual_keys(name, owner, tags, routes, networks, rights, created_at
                          stopped_at, stopped_why)
 VALUES(?, ?, '[]', '[]', '[]', '[]', ?, 0, ?, 0, '') ON CONFLICT(name) DO NOTHING
 """
-_VOID: Final = "INSERT INTO marks(name, seq) VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET seq = excluded.seq"
 # A key that was given a token since is somebody's.
 _KEYS: Final = """
 SELECT id FROM virtual_keys AS k WHERE owner = ? AND NOT EXISTS (SELECT 1 FROM key_tokens WHERE key_id = k.id)
@@ -263,7 +261,7 @@ def remove(conn: Connection, seeded: Seeded, most: int = SLICE) -> int:
     if row is None:
         return 0
     low, high = row
-    conn.executemany(_VOID, [(f"rollup.{name}", rollups.EMPTYING) for name in SETS])
+    rollups.void(conn)
     until = min(high, low + most - 1)
     span = (low, until, seeded.boot)
     calls = "SELECT seq FROM calls WHERE seq >= ? AND seq <= ? AND boot_id = ?"
