@@ -46,7 +46,7 @@ def test_help_names_every_command_and_loads_none() -> None:
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_every_command_takes_data_and_config_and_says_what_it_is_for(name: str) -> None:
-    command = importlib.import_module(f"gemgate.cli.{name}").command
+    command = importlib.import_module(f"gemgate.cli.{name.replace('-', '_')}").command
     assert isinstance(command, click.Command)
     assert command.name == name
     parts = command.commands if isinstance(command, click.Group) else {"": command}
@@ -61,7 +61,7 @@ def test_every_command_takes_data_and_config_and_says_what_it_is_for(name: str) 
 
 @pytest.mark.parametrize("name", ["keys", "budgets"])
 def test_every_part_of_keys_and_budgets_has_json(name: str) -> None:
-    command = importlib.import_module(f"gemgate.cli.{name}").command
+    command = importlib.import_module(f"gemgate.cli.{name.replace('-', '_')}").command
     assert isinstance(command, click.Group)
     for part, leaf in command.commands.items():
         assert "--json" in {option for parameter in leaf.params for option in parameter.opts}, part
