@@ -15,7 +15,7 @@ from sampled import START, attempt, identity, intent, record
 from gemgate.core.budget import Budget, since, slot
 from gemgate.core.call import Charged, Record
 from gemgate.core.usage import Usage
-from gemgate.store import budgets, ledger, revisions, spends
+from gemgate.store import boots, budgets, ledger, revisions, spends
 from gemgate.store.connection import Connection
 
 HOUR = 3_600_000_000
@@ -157,6 +157,20 @@ def test_the_sweep_takes_what_rolling_budgets_have_outlived(conn: Connection) ->
     assert budgets.sweep(conn, now) == 0
     assert [one.slot for one in budgets.spends(conn) if one.budget == rolling.id] == [now - HOUR, now]
     assert len([one for one in budgets.spends(conn) if one.budget == daily.id]) == 5
+
+
+def test_seeded_calls_are_nobodys_spending(conn: Connection) -> None:
+    real, seeded = call(START), call(START + 1)
+    ledger.settle(conn, [real, seeded])
+    boots.register(conn, seeded.boot, "seed", "", START)
+    conn.execute(
+        "INSERT INTO seeds(boot_id, calls, low, high, made_at, body)"
+        " SELECT id, 1, 1, 2, ?, '{}' FROM boots WHERE boot = ?",
+        (START, seeded.boot),
+    )
+    for scope, of in (("all", ""), ("project", "default")):
+        made = budget(conn, f"of-{scope}", scope=scope, of=of)
+        assert found(conn, made, START + 9) == money([real]) > 0
 
 
 def test_a_slice_of_a_seed_reads_by_time(conn: Connection) -> None:

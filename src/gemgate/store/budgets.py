@@ -5,7 +5,8 @@ Laws:
 - every write of a budget counts the revision ``access`` up in its transaction; what calls spend does not;
 - a budget is never deleted: it is disabled, and its name is free again;
 - ``seed`` reads beside the traffic in short statements and sees only calls that are settled: those under way
-  while a budget is made, and those of the second until gateways know it, are not charged to it.
+  while a budget is made, and those of the second until gateways know it, are not charged to it. Calls that were
+  seeded are nobody's: their money counts for no budget.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ SELECT max(received_at) FROM (
 _TOKENS: Final = "t.input + t.output + t.thoughts + t.tool"
 _SPENT: Final = """
 SELECT ifnull(sum({amount}), 0) FROM calls AS c {join} WHERE c.received_at >= ? AND c.received_at <= ? AND {which}
+    AND c.boot_id NOT IN (SELECT boot_id FROM seeds)
 """
 # What a budget's scope means among the calls: a further table, and the condition on its name. Plus signs and CROSS
 # keep SQLite to the slice's calls: it would read all that a key ever made, once for each slice.
