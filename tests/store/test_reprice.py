@@ -402,3 +402,30 @@ def test_a_price_file_that_cannot_be_read_fails_the_job_in_words(settings: Setti
         assert found is not None
         assert found.state == "failed"
         assert job.run(Context(settings)) == ""
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_price_file_lost_half_way_leaves_what_was_changed_and_its_trace(
+    settings: Settings, dry_run: bool
+) -> None:
+    assert settings.prices.file is not None
+    with opened(settings) as conn:
+        written(conn, lambda inside: ledger.settle(inside, calls(random.Random(4), 40)))
+        number = ask(conn, dry_run=dry_run)
+        stopping = Pauses(4, lambda: stopping.set())
+        assert "goes on" in job.run(Context(settings, stopping)) or dry_run
+        half = jobs.find(conn, job.KIND, number)
+        assert half is not None
+        settings.prices.file.write_text("{", encoding="utf-8")
+        if dry_run:
+            written(conn, lambda inside: inside.execute("UPDATE jobs SET state = 'running'"))
+        assert "failed" in job.run(Context(settings))
+        found = jobs.find(conn, job.KIND, number)
+        assert found is not None
+        assert (found.state, found.done, found.result) == ("failed", half.done, half.result)
+        assert found.result["models"]
+        trace = [entry.after for entry in audit.listing(conn)]
+        assert trace == (
+            [] if dry_run else [msgspec.to_builtins(msgspec.convert(half.result, job.Result).sums()[1])]
+        )
+        proven(conn)

@@ -133,7 +133,7 @@ class _Work:
             book = stored_prices.in_force(self._conn, file)
         except (BadBook, OSError):
             sentence = "The price book cannot be read; `gemgate prices` says why."
-            self._write(lambda inside: jobs.end(inside, number, "failed", _now(), sentence))
+            self._write(lambda inside: self._fail(inside, sentence))
             return f"Re-pricing {number} failed: {sentence}"
         self._write(lambda inside: jobs.start(inside, number, _now()))
         while not self._context.stopping.is_set():
@@ -144,6 +144,15 @@ class _Work:
                 if not self._forward(job, book):
                     return self._end(number)
         return f"Re-pricing {number} goes on when the console runs again."
+
+    def _fail(self, inside: Connection, sentence: str) -> None:
+        """End it where it stands: what was changed by then, and what it came to, stays on record."""
+        job = jobs.find(inside, KIND, self._number)
+        if job is None or not jobs.end(inside, job.id, "failed", _now(), sentence, job.result):
+            return
+        result = msgspec.convert(job.result, Result)
+        if result.models and not msgspec.convert(job.body, Asked).dry_run:
+            audit.add(inside, _entry(job, result))
 
     def _forward(self, job: jobs.Job, book: PriceBook) -> bool:
         """Price the next calls anew; False when none is left. Raises _Elsewhere."""
@@ -201,25 +210,14 @@ class _Work:
         job = jobs.find(self._conn, KIND, number)
         assert job is not None
         asked, result = msgspec.convert(job.body, Asked), msgspec.convert(job.result, Result)
-        before, after = result.sums()
-        sentence = _told(asked, result, before, after)
-        entry = audit.Entry(
-            at=_now(),
-            actor=job.actor,
-            role="",
-            action="reprice",
-            kind="price",
-            subject=f"reprice/{number}",
-            before=msgspec.to_builtins(before),
-            after=msgspec.to_builtins(after),
-        )
+        sentence = _told(asked, result)
 
         def write(inside: Connection) -> None:
             """The end, and the trace of it."""
             if not jobs.end(inside, number, "done", _now(), sentence, msgspec.to_builtins(result)):
                 return
             if not asked.dry_run:
-                audit.add(inside, entry)
+                audit.add(inside, _entry(job, result))
 
         self._write(write)
         return f"Re-pricing {number}: {sentence}"
@@ -263,8 +261,24 @@ def _part(left: list[Anew], most: int) -> list[Anew]:
     return left[:]
 
 
-def _told(asked: Asked, result: Result, before: Money, after: Money) -> str:
+def _entry(job: jobs.Job, result: Result) -> audit.Entry:
+    """The trace of changed money."""
+    before, after = result.sums()
+    return audit.Entry(
+        at=_now(),
+        actor=job.actor,
+        role="",
+        action="reprice",
+        kind="price",
+        subject=f"reprice/{job.id}",
+        before=msgspec.to_builtins(before),
+        after=msgspec.to_builtins(after),
+    )
+
+
+def _told(asked: Asked, result: Result) -> str:
     """What a re-pricing came to, in a sentence."""
+    before, after = result.sums()
     tries = sum(one.tries for one in result.models.values())
     changed = sum(one.changed for one in result.models.values())
     does = "would get" if asked.dry_run else "got"
