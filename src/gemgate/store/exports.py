@@ -11,7 +11,8 @@ Laws:
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -46,7 +47,10 @@ class Chunk(NamedTuple):
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True):
-    """Sums over a span: ``bounds`` cut it (UTC µs), grouped by up to two ``dimensions``, in the zone."""
+    """Sums over a span: ``bounds`` cut it (UTC µs), grouped by up to two ``dimensions``, in the zone.
+
+    ``now`` is when they were asked for (UTC µs).
+    """
 
     bounds: tuple[int, ...]
     zone: str = "UTC"
@@ -67,7 +71,6 @@ def _columns(shape: type[msgspec.Struct], *, without: tuple[str, ...] = ()) -> t
 
 
 _CALLS: Final = (Column("time", "time"), *_columns(CallRow))
-_OF_TRIES: Final = AttemptRow.__struct_fields__[:-2]
 _TRIES: Final = (
     Column("time", "time"),
     Column("call_id", "text"),
@@ -158,10 +161,17 @@ def chunks(
         place = keys[-1]
 
 
-def sums(conn: sqlite3.Connection, what: str, asked: Sums) -> Iterator[Chunk]:
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def sums(
+    conn: sqlite3.Connection, what: str, asked: Sums, clock: Callable[[], int] = _now
+) -> Iterator[Chunk]:
     """The sums of each bucket and group in which anything was counted, bucket after bucket.
 
-    Each bucket is read in a transaction of its own. Raises ``insight.plan.TooMuch``.
+    Each bucket is read in a transaction of its own, at the time (``clock``, UTC µs) of that: an export may have waited
+    for hours, and minutes have been trimmed since it was asked for. Raises ``insight.plan.TooMuch``.
     """
     facts = FACTS_OF[what]
     for start, until in zip(asked.bounds, asked.bounds[1:], strict=False):
@@ -170,7 +180,7 @@ def sums(conn: sqlite3.Connection, what: str, asked: Sums) -> Iterator[Chunk]:
             Query(
                 start=start,
                 until=until,
-                now=asked.now,
+                now=max(asked.now, clock()),
                 dimensions=asked.dimensions,
                 filters=asked.filters,
                 facts=facts,
@@ -224,9 +234,7 @@ def _read_calls(conn: sqlite3.Connection, seqs: list[int]) -> list[Row]:
 _ORDERED: Final = (
     " JOIN calls AS c ON c.seq = t.call_seq WHERE t.call_seq IN ({}) ORDER BY c.received_at, c.seq, t.number"
 )
-_SELECT_TRIES: Final = single._select(_OF_TRIES, single._ATTEMPT_NAMES, "attempts").replace(
-    "SELECT ", "SELECT t.sent_at, c.call_id, ", 1
-)
+_SELECT_TRIES: Final = single.select_tries("t.sent_at, c.call_id")
 _FLAGS: Final = tuple(place for place, column in enumerate(_TRIES) if column.kind == "flag")
 _SELECT_CHARGES: Final = (
     "SELECT t.sent_at, c.call_id, t.number, k.name, h.quantity, h.nano FROM attempts AS t"

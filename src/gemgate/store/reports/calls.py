@@ -121,6 +121,9 @@ class AttemptRow(msgspec.Struct, frozen=True, kw_only=True):
     details: tuple[Detail, ...] = ()
 
 
+_ATTEMPT_FIELDS: Final = AttemptRow.__struct_fields__[:-2]  # those of its own row
+
+
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which calls: by model asked for, project, outcome, HTTP status, the virtual key's name, tag, user of the
     caller's, and received at or after ``since`` (µs)."""
@@ -176,9 +179,9 @@ _TAGS: Final = (
 )
 
 
-def _select(fields: tuple[str, ...], names: dict[str, tuple[str, str]], table: str) -> str:
+def _select(fields: tuple[str, ...], names: dict[str, tuple[str, str]], table: str, first: str = "") -> str:
     """A SELECT of the struct's fields in order; a name is looked up row by row, so LIMIT bounds that too."""
-    parts = []
+    parts = [first] if first else []
     for field in fields:
         if field in names:
             column, dimension = names[field]
@@ -192,13 +195,17 @@ def _select(fields: tuple[str, ...], names: dict[str, tuple[str, str]], table: s
     return f"SELECT {', '.join(parts)} FROM {table} AS t"  # noqa: S608 - our own names
 
 
+def select_tries(first: str) -> str:
+    """A SELECT of tries ``t``: the columns ``first``, then ``AttemptRow``'s without charges and details."""
+    return _select(_ATTEMPT_FIELDS, _ATTEMPT_NAMES, "attempts", first)
+
+
 _SELECT_CALLS: Final = _select(CallRow.__struct_fields__, _CALL_NAMES, "calls")
 # In the order of the tag's index, so that nothing is sorted.
 _SELECT_TAGGED: Final = _SELECT_CALLS.removesuffix("calls AS t") + (
     "tags AS n CROSS JOIN call_tags AS l ON l.tag_id = n.id CROSS JOIN calls AS t ON t.seq = l.call_seq"
 )
-_ATTEMPT_FIELDS: Final = AttemptRow.__struct_fields__[:-2]
-_SELECT_ATTEMPTS: Final = _select(("seq", *_ATTEMPT_FIELDS), _ATTEMPT_NAMES, "attempts")
+_SELECT_ATTEMPTS: Final = select_tries("t.seq")
 
 
 def newest(conn: sqlite3.Connection, which: Filter, limit: int = 50, before: int = 0) -> list[CallRow]:
