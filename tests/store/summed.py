@@ -338,7 +338,7 @@ _PLACE = ("cube", "grain", "slot", "a", "b")
 def _near(sketch: Any, values: list[int]) -> None:
     assert sketch.count == len(values)
     for percent in (1, 50, 90, 99, 100):
-        got = sketch.quantile(percent / 100)
+        got = sketch.quantiles((percent / 100,))[0]
         if not values:
             assert got is None
             continue

@@ -114,12 +114,8 @@ class Sketch:
         """How many numbers it holds."""
         return sum(self._counts()[1])
 
-    def quantile(self, q: float) -> int | None:
-        """The number below or at which a share ``q`` (0 to 1) of all lies, None when there is none."""
-        return self.quantiles((q,))[0]
-
     def quantiles(self, qs: Sequence[float]) -> list[int | None]:
-        """Several quantiles for the work of one."""
+        """The numbers below or at which shares (0 to 1) of all lie, None when there is none."""
         return _ranked(*self._counts(), qs)
 
     def told(self, qs: Sequence[float]) -> tuple[int, list[int | None]]:

@@ -24,7 +24,7 @@ from gemgate.config import Settings
 from gemgate.jobs.context import Context
 from gemgate.jobs.exporting import FOLDER, KIND, path_of
 from gemgate.store import jobs
-from gemgate.store.connection import Connection, reader, sliced, visitor
+from gemgate.store.connection import Connection, reader, slice_, visitor
 
 MOST: Final = 2
 """Exports that are made at once."""
@@ -34,7 +34,6 @@ _DIED: Final = (
     "The process that made the export has ended before it was done, with the console or by itself. Ask again."
 )
 _OLD: Final = "The file was taken away because its time was over. Ask for the export again."
-_SECOND: Final = 1_000_000
 
 # The processes of this console by database and job. One lock for all that looks after them.
 _children: Final[dict[tuple[Path, int], subprocess.Popen[bytes]]] = {}
@@ -110,14 +109,8 @@ def _sweep(settings: Settings, conn: Connection) -> None:
 
 def _written(settings: Settings, work: Callable[[Connection], object]) -> None:
     """Do it in a short transaction."""
-    with contextlib.closing(visitor(settings.database)) as conn:
-
-        def step(inside: Connection) -> bool:
-            """All of it."""
-            work(inside)
-            return False
-
-        sliced(conn, step)
+    with contextlib.closing(visitor(settings.database)) as conn, slice_(conn):
+        work(conn)
 
 
 def leave() -> None:

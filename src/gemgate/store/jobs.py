@@ -14,7 +14,6 @@ import msgspec
 from gemgate.store.connection import Connection
 
 LIVE: Final = ("queued", "running")
-ENDS: Final = ("done", "failed", "cancelled")
 
 _FIELDS: Final = (
     *("id", "kind", "state", "actor", "body", "done", "total", "result", "message"),
