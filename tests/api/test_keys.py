@@ -134,7 +134,7 @@ def test_what_is_not_there_or_there_already_is_said(client: FlaskClient) -> None
         answer = getattr(client, method)(
             f"{URL}/{path}", **({} if method == "get" else {"json": {"rpm": 1} if method == "patch" else {}})
         )
-        assert (answer.status_code, answer.json["code"]) == (404, "NO_KEY")
+        assert (answer.status_code, answer.json["code"]) == (404, "KEY_NOT_FOUND")
         assert "twice" in answer.json["hint"]
     assert client.patch(f"{URL}/twice", json={}).status_code == 400
 

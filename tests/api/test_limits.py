@@ -117,7 +117,7 @@ def test_what_the_file_defines_stays_the_file_s(client: FlaskClient) -> None:
         assert (answer.status_code, answer.json["code"]) == (409, "FROM_FILE")
         assert "gemgate.toml" in answer.json["hint"]
     nowhere = client.put(f"{URL}/stored/oen/{FLASH}", json={"rpm": 1})
-    assert (nowhere.status_code, nowhere.json["code"]) == (404, "NO_PROJECT")
+    assert (nowhere.status_code, nowhere.json["code"]) == (404, "PROJECT_NOT_FOUND")
     assert "one" in nowhere.json["hint"]
 
 

@@ -151,9 +151,9 @@ def test_what_is_not_stored_here_is_not_removed_here(client: FlaskClient) -> Non
     for price, status, code in (
         ("own-row", 409, "FROM_FILE"),
         (f"{MODEL}/standard/2026-12-01", 409, "FROM_BOOK"),
-        ("stored/999", 404, "NO_PRICE"),
-        ("stored/x", 404, "NO_PRICE"),
-        ("nothing", 404, "NO_PRICE"),
+        ("stored/999", 404, "PRICE_NOT_FOUND"),
+        ("stored/x", 404, "PRICE_NOT_FOUND"),
+        ("nothing", 404, "PRICE_NOT_FOUND"),
     ):
         answer = client.delete(f"{URL}/{price}")
         assert (answer.status_code, answer.json["code"]) == (status, code)
@@ -208,4 +208,4 @@ def test_a_price_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text("{", encoding="utf-8")
     settings = Settings(data=blank(tmp_path).data, prices=PricesSettings(tmp_path / "own.json"))
     answer = build(settings).test_client().get(URL)
-    assert (answer.status_code, answer.json["code"]) == (503, "BAD_PRICES")
+    assert (answer.status_code, answer.json["code"]) == (503, "PRICES_UNREADABLE")

@@ -76,7 +76,7 @@ def test_a_route_is_made_replaced_and_deleted_and_each_leaves_a_trace(
         (FLASH, ["two"], 3),
         (LITE, [], 1),
     ]
-    assert got(client.post(URL, json={"name": "mine", **body}), 409)["code"] == "EXISTS"
+    assert got(client.post(URL, json={"name": "mine", **body}), 409)["code"] == "ROUTE_EXISTS"
     other = {"targets": [f"{LITE}@one"], "limits": {"rpm": 5}, "patience": 2.5}
     changed = got(client.put(f"{URL}/mine", json=other))
     assert (changed["balance"], changed["patience"], changed["limits"]) == (
@@ -87,7 +87,7 @@ def test_a_route_is_made_replaced_and_deleted_and_each_leaves_a_trace(
     assert changed["created_at"] == made["created_at"] < changed["changed_at"]
     assert got(client.get(f"{URL}/mine"))["routes"] == [changed]
     assert got(client.delete(f"{URL}/mine"))["sentence"] == "Nobody names it."
-    assert got(client.delete(f"{URL}/mine"), 404)["code"] == "NO_ROUTE"
+    assert got(client.delete(f"{URL}/mine"), 404)["code"] == "ROUTE_NOT_FOUND"
     assert trace(settings, "mine") == [
         ("create", None, body),
         ("change", body, other),
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_named_by_its_field_and_changes_nothing(
         assert [one.split(".rpd")[0] for one in problem["errors"]] == [field], problem
     assert got(client.post(URL, json={"name": "a b", "targets": [FLASH]}), 400)["errors"].keys() == {"name"}
     assert trace(settings, "wrong") == []
-    assert got(client.get(f"{URL}/wrong"), 404)["code"] == "NO_ROUTE"
+    assert got(client.get(f"{URL}/wrong"), 404)["code"] == "ROUTE_NOT_FOUND"
 
 
 def test_a_route_of_the_file_is_only_read_here(client: FlaskClient) -> None:

@@ -126,7 +126,7 @@ def test_models_are_narrowed_and_those_that_only_the_record_knows_are_told(clien
     texts = [one["id"] for one in got(client.get(f"{API}/models?text=LITE&limit=500"))["items"]]
     assert texts
     assert all("lite" in one for one in texts)
-    assert got(client.get(f"{API}/models/nothing-at-all"), 404)["code"] == "NO_MODEL"
+    assert got(client.get(f"{API}/models/nothing-at-all"), 404)["code"] == "MODEL_NOT_FOUND"
     assert list(got(client.get(f"{API}/models?status=new"), 400)["errors"]) == ["status"]
 
 
@@ -160,7 +160,7 @@ def test_a_pause_shows_everywhere_leaves_a_trace_and_is_made_once(
     assert "every project that it may go to is paused" in outlook["sentence"]
     assert got(client.post(f"{API}/projects/two/resume"))["state"] == "ready"
     assert got(client.post(f"{API}/projects/two/resume"))["paused_at"] == 0
-    assert got(client.post(f"{API}/projects/nine/pause"), 404)["code"] == "NO_PROJECT"
+    assert got(client.post(f"{API}/projects/nine/pause"), 404)["code"] == "PROJECT_NOT_FOUND"
     conn = reader(settings.database)
     rows = audit.listing(conn, 50, 0, {"kind": "project", "subject": "two"})
     conn.close()

@@ -55,7 +55,7 @@ def made() -> tuple[Pairs, set[str]]:
                     else:
                         passing.add(f"{module.name}:{name}")
                 elif called == "missing" and isinstance(values[0], str):
-                    pairs.add((f"NO_{values[0].upper()}", 404))
+                    pairs.add((f"{values[0].upper()}_NOT_FOUND", 404))
             walk(module, child, name)
 
     for module in modules():

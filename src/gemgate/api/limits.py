@@ -320,7 +320,7 @@ def _fits(outlook: Outlook, conn: Connection, project: str, model: str) -> None:
 
 def _missing(project: str, model: str) -> Problem:
     detail = f"No limits of {model[:200]} are stored for the project {project[:200]}."
-    return Problem(404, "NO_LIMIT", detail, "GET /limits shows what is in force.")
+    return Problem(404, "LIMIT_NOT_FOUND", detail, "GET /limits shows what is in force.")
 
 
 def _stored(project: str, model: str, limits: Limits) -> StoredLimit:

@@ -45,7 +45,7 @@ def missing(what: str, name: str, known: Collection[str]) -> Problem:
     """404 for a name that is not there, with the near ones."""
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     hint = f"Did you mean {' or '.join(near)}?" if near else f"GET the list of {what}s to see them all."
-    return Problem(404, f"NO_{what.upper()}", f"No {what} is named {name[:200]!r}.", hint)
+    return Problem(404, f"{what.upper()}_NOT_FOUND", f"No {what} is named {name[:200]!r}.", hint)
 
 
 def wrong(errors: Mapping[str, str], code: str = "BAD_BODY") -> Problem:

@@ -180,7 +180,7 @@ def _call(text: str) -> bytes:
 
 def _nothing() -> Problem:
     hint = "Bodies are kept of calls for which a rule asks, from then on, and only for a time."
-    return Problem(404, "NOT_STORED", "No body of such a call is stored.", hint)
+    return Problem(404, "PAYLOAD_NOT_FOUND", "No body of such a call is stored.", hint)
 
 
 def _ending(body: bytes) -> str:

@@ -292,7 +292,7 @@ def _book(conn: Connection) -> PriceBook:
         return stored_prices.in_force(conn, context.settings().prices.file)
     except (BadBook, OSError):
         hint = "Look at it with `gemgate prices`."
-        raise Problem(503, "BAD_PRICES", "The file that prices.file names cannot be read.", hint) from None
+        raise Problem(503, "PRICES_UNREADABLE", "The price book cannot be read.", hint) from None
 
 
 class _Origin:

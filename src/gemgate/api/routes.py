@@ -167,14 +167,14 @@ class RouteOutlook(Resource):
 
 
 def _put(name: str, body: RouteBody, *, new: bool) -> RouteAnswer:
-    """Write a route. Raises Problem 400 with the fields at fault, 409 FROM_FILE, EXISTS."""
+    """Write a route. Raises Problem 400 with the fields at fault, 409 FROM_FILE, ROUTE_EXISTS."""
     _not_of_file(name)
     configured, given = standing.configuration(), _written(body)
     around = Around(configured.projects, configured.settings.routing, configured.catalog)
     with context.changing() as change:
         before = stored_routes.find(change.conn, name)
         if new and before is not None:
-            raise Problem(409, "EXISTS", f"There is a route {name} already.", _TAKEN)
+            raise Problem(409, "ROUTE_EXISTS", f"There is a route {name} already.", _TAKEN)
         beside = [(one.name, one.body) for one in stored_routes.every(change.conn) if one.name != name]
         others, _ = join_routes(configured.settings.routes, beside, around)
         route, wrong = read_stored_route(name, given, others, around)

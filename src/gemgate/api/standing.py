@@ -51,7 +51,7 @@ def configuration(gateway: str | None = None) -> Configured:
             made = configured(settings, gateway)
         except (BadBook, OSError):
             raise Problem(
-                503, "PRICES_UNREAD", "The price book cannot be used.", "`gemgate doctor` looks at it closer."
+                503, "PRICES_UNREADABLE", "The price book cannot be read.", "Look at it with `gemgate prices`."
             ) from None
         kept.clear()
         kept[key] = made
