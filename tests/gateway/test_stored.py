@@ -24,7 +24,7 @@ from gemgate.core.catalog import Catalog
 from gemgate.core.errors import Refused
 from gemgate.core.quota import Limits
 from gemgate.core.routing import Target
-from gemgate.gateway import stored
+from gemgate.gateway import process, stored
 from gemgate.gateway.board import PAUSED, Board, Sight
 from gemgate.gateway.brakes import Brakes
 from gemgate.gateway.clock import Clock
@@ -367,3 +367,18 @@ async def test_a_price_is_in_force_only_once_the_record_has_it(tmp_path: Path) -
             assert "new@1" in {one.id for one in prices.at(conn, clock.now())}
     finally:
         await db.close()
+
+
+def test_a_start_does_not_hang_on_what_is_stored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    configured = Configured(Settings(data=tmp_path), load_book(), "", DEMO, Catalog.load())
+    odd = cast(Any, [("odd", 5)])  # no row that the store reads is so
+    snapshot, known = process.first(configured, Stored(7, routes=odd, paused=frozenset({"demo"})))
+    assert (snapshot.paused, known.number) == ({"demo"}, -1)  # looked for again
+    assert list(snapshot.left_out) == ["routes, limits and prices"]
+    assert "all of it is left out" in caplog.text
+    (tmp_path / FILE).write_bytes(empty())
+    with contextlib.closing(visitor(tmp_path / FILE)) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        conn.execute("INSERT INTO paused_projects(project, paused_at) VALUES('one', 'then')")
+        conn.keep()
+    assert process.stored_there(tmp_path / FILE) == Stored()

@@ -95,6 +95,7 @@ class InForce:
                 )
                 if found is not None:
                     self._take(found)
+                    looking.what = KNOWN
                     desk.brakes.stopped_on_record(recorded)
                     del self._recorded[: len(recorded)]
                 if more is not None:
@@ -102,7 +103,6 @@ class InForce:
                 elif self._owing:
                     await self._keep_book(desk.snapshot)
             if looking.well:
-                looking.what = KNOWN
                 desk.good["access"] = desk.clock.now()
 
     async def configure(self, configured: Configured) -> None:

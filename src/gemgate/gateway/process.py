@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import signal
-import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -135,22 +134,35 @@ async def _tidy(desk: Desk, in_force: InForce) -> None:
         await asyncio.sleep(TIDY)
 
 
-def _stored(database: Path) -> Stored:
+def stored_there(database: Path) -> Stored:
     """What is stored at the start; nothing where it cannot be read: then no call is let in, and it is looked for."""
     try:
         with contextlib.closing(reader(database)) as conn, reading(conn):
             return stored.read(conn)
-    except (sqlite3.Error, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - a start must not hang on a row or a disk
         log.warning("what is stored of routes, limits and prices cannot be read yet: %s", error)
         return NOTHING
+
+
+def first(configured: Configured, known: Stored) -> tuple[Snapshot, Stored]:
+    """The snapshot to begin with, and what is stored in it.
+
+    That is the configuration alone where nothing can be made of what is stored: a start must not hang on a row.
+    """
+    try:
+        return stored.build(configured, known), known
+    except Exception as error:
+        log.exception("what is stored beside the configuration cannot be meant, all of it is left out")
+        bad = (("routes, limits and prices", f"{type(error).__name__}"),)
+        return stored.build(configured, NOTHING._replace(paused=known.paused, bad=bad)), NOTHING
 
 
 async def _run(arguments: argparse.Namespace, settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     sock = listener.bind(settings.gateway.host, settings.gateway.port)
     catalog = Catalog.load()
-    configured, known = _configured(arguments, settings, catalog), _stored(settings.database)
-    snapshot = stored.build(configured, known)
+    configured, known = _configured(arguments, settings, catalog), stored_there(settings.database)
+    snapshot, known = first(configured, known)
     stored.tell(snapshot, None)
     desk = await _desk(snapshot, arguments.clock)
     await state.restore(desk)
