@@ -151,6 +151,21 @@ def test_who_leaves_a_stream_gives_the_place_back(client: FlaskClient, gateway: 
         answer.close()
 
 
+def test_a_stream_without_a_place_is_refused_before_it_costs_anything(
+    client: FlaskClient, gateway: Gateway
+) -> None:
+    before = len(gateway.calls())
+    places = [streams.Place() for _ in range(streams.MOST)]
+    try:
+        answer = ask(client, model=MODEL, prompt="x", stream=True)
+    finally:
+        for place in places:
+            place.give_back()
+    assert (answer.status_code, answer.get_json()["code"]) == (503, "TOO_MANY_STREAMS")
+    assert ask(client, model=MODEL, prompt="x").status_code == 200
+    assert len(gateway.calls()) == before + 1
+
+
 def test_what_the_gateway_refuses_is_a_problem_with_its_code(client: FlaskClient, gateway: Gateway) -> None:
     answer = ask(client, model="gemini-of-nowhere", prompt="x")
     body = answer.get_json()

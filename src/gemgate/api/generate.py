@@ -6,13 +6,16 @@ Laws:
 - a virtual key that came with the question is used; without one the console proves itself by the secret of the data
   folder, and the call is recorded for no key, with the client program ``gemgate console``;
 - what the gateway refuses becomes a problem with the gateway's own status and code;
-- a question holds a thread of the console, so there are never more than ``MOST`` whole ones at once.
+- a question holds a thread of the console, so there are never more than ``MOST`` whole ones at once;
+- a question has its place before it is sent, for sent is paid.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -116,19 +119,24 @@ class Generate(Resource):
         event named `end` with everything but the text, or one named `problem` when the answer broke off.
         """
         question = asked(body)
+        place = None
         with contextlib.ExitStack() as stack:
             if not body.stream:
                 if not _places.acquire(blocking=False):
                     detail = f"{MOST} questions are being answered, which is the most at once."
                     raise Problem(503, "TOO_MANY_QUESTIONS", detail, "Stream, or ask again.", retry_after=2.0)
                 stack.callback(_places.release)
-            link, answer = _sent(question)
+            else:
+                # Before it is sent: a question that is refused afterwards has cost its money.
+                place = streams.Place()
+                stack.callback(place.give_back)
+            link, answer = _sent(question, place)
             stack.callback(link.close)
             if answer.status != 200:
                 raise _declined(answer)
             if body.stream:
                 database, request_id = context.settings().database, problems.request_id()
-                made = streams.stream(_streamed(link, answer, database, request_id))
+                made = streams.stream(_streamed(link, answer, database, request_id), place)
                 stack.pop_all()
                 return made
             try:
@@ -139,8 +147,13 @@ class Generate(Resource):
         return Answer(**_fields(ended), text=piece.text, thoughts=piece.thoughts)
 
 
-def _sent(question: Asked) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-    """The gateway's answer, its body not read yet. Raises Problem 503, 504."""
+def _sent(
+    question: Asked, place: streams.Place | None
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """The gateway's answer, its body not read yet; for a stream it ends when the place is woken.
+
+    Raises Problem 401, 503, 504.
+    """
     settings = context.settings()
     key = request.headers.get(_KEY, "").strip()
     if key:
@@ -158,6 +171,8 @@ def _sent(question: Asked) -> tuple[http.client.HTTPConnection, http.client.HTTP
         word = console.prove(secret, context.now(), "POST", question.path)
         question.headers[console.HEADER] = word.encode()
     link = link_to(gateway_url(settings), settings.upstream.total_timeout + _SLACK)
+    if place is not None:
+        place.wake = functools.partial(_hang_up, link)
     try:
         link.request("POST", question.path + question.query, question.body, question.headers)
         return link, link.getresponse()
@@ -197,6 +212,14 @@ def _broken() -> Problem:
     return Problem(
         502, "GATEWAY_BROKE_OFF", "The gateway's answer broke off, or is none that can be read.", hint
     )
+
+
+def _hang_up(link: http.client.HTTPConnection) -> None:
+    """Let whoever reads from the gateway come to an end at once."""
+    wire = link.sock
+    if wire is not None:
+        with contextlib.suppress(OSError):
+            wire.shutdown(socket.SHUT_RDWR)
 
 
 def _streamed(
