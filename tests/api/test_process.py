@@ -93,3 +93,55 @@ def test_the_last_to_close_the_record_takes_its_log_away(tmp_path: Path) -> None
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0
     assert not (tmp_path / "gemgate.db-wal").exists()
+
+
+EVENT = b'data: {"candidates": [{"content": {"parts": [{"text": "Once"}]}}]}\n\n'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def test_streams_end_in_order_when_it_is_told_to_end(tmp_path: Path) -> None:
+    """Feeds, a question whose answer stands still, and one whose answer has not begun: each gets a whole answer."""
+    upgrade(tmp_path / "gemgate.db")
+    with contextlib.ExitStack() as stack:
+        gateway = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        port = gateway.getsockname()[1]
+        (tmp_path / "gemgate.toml").write_text(f"[gateway]\nport = {port}\n", "utf-8")
+        process = stack.enter_context(console(tmp_path, "--port", "0"))
+        own = port_of(process)
+
+        def sent(verb: str, path: str, body: bytes = b"") -> http.client.HTTPConnection:
+            """A request whose answer is not read yet."""
+            link = http.client.HTTPConnection("127.0.0.1", own, timeout=60)
+            stack.callback(link.close)
+            link.request(verb, path, body, {"Content-Type": "application/json"} if body else {})
+            return link
+
+        feeds = [sent("GET", "/api/v1/calls/live").getresponse() for _ in range(20)]
+        for feed in feeds:
+            assert feed.readline().startswith(b"retry: ")
+        question = json.dumps({"model": "some", "prompt": "x", "stream": True}).encode()
+        links = []
+        for begun in (HEAD + b"%x\r\n%b\r\n" % (len(EVENT), EVENT), b""):
+            links.append(sent("POST", "/api/v1/generate", question))
+            wire = stack.enter_context(gateway.accept()[0])
+            assert wire.recv(65_536)
+            wire.sendall(begun)
+        told = links[0].getresponse()
+        assert told.readline() == b'data: {"text":"Once"}\n'
+        process.send_signal(signal.SIGTERM)
+        # What waitress gives up on breaks off: then this raises IncompleteRead.
+        for feed in feeds:
+            feed.read()
+        assert b'"code":"GATEWAY_BROKE_OFF"' in told.read()
+        assert links[1].getresponse().status == 503
+        assert process.wait(timeout=60) == 0
+
+
+def test_clients_that_say_nothing_keep_nobody_out(served: int) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(130):
+            stack.enter_context(socket.create_connection(("127.0.0.1", served), timeout=60))
+        link = http.client.HTTPConnection("127.0.0.1", served, timeout=20)
+        with contextlib.closing(link):
+            link.request("GET", "/healthz")
+            assert link.getresponse().status == 200

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Final
@@ -37,8 +36,9 @@ __all__ = ["Live", "follow", "namespace"]
 
 PAUSE: Final = 0.25
 """Seconds between looks for new calls."""
-BEAT: Final = 10.0
-"""Seconds of silence after which a beat is sent: it keeps proxies from closing, and tells whether the client left."""
+BEAT: Final = 2.0
+"""Seconds of silence after which a beat is sent: it keeps proxies from closing, and tells whether the client left,
+whose place another waits for."""
 STRIDE: Final = 1_000
 """Calls that one look takes in, wanted or not."""
 _MOST: Final = 2**63 - 1
@@ -81,7 +81,7 @@ def follow(
     conn: sqlite3.Connection,
     which: Wanted,
     after: int,
-    rest: Callable[[float], None] = time.sleep,
+    rest: Callable[[float], None] = streams.rest,
     stride: int = STRIDE,
 ) -> Iterator[bytes]:
     """The events of wanted calls after a ``seq``, without end; ``rest`` waits for so many seconds, and one look takes

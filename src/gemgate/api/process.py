@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from waitress.server import create_server
 
+from gemgate.api import streams
 from gemgate.api.app import MAX_BODY, build
 from gemgate.api.context import release
 from gemgate.api.wire import Channel
@@ -30,6 +31,8 @@ _THREADS = 48
 
 
 def _leave(*_: object) -> None:
+    # Waitress waits for its threads before it lets go, so the streams must end first.
+    streams.leave()
     raise SystemExit(0)
 
 
