@@ -85,6 +85,7 @@ def test_a_stored_limit_is_in_force_until_it_is_taken_away(client: FlaskClient, 
     assert client.put(place, json={"rpm": 0, "tpd": 5_000}).json == {
         "project": "one",
         "model": FLASH,
+        "unreadable": False,
         "rpm": 0,
         "tpm": None,
         "rpd": None,
@@ -146,3 +147,23 @@ def test_models_that_google_counts_together_have_one_limit(client: FlaskClient) 
 def test_a_field_at_fault_is_named(client: FlaskClient, model: str, body: dict[str, Any], field: str) -> None:
     answer = client.put(f"{URL}/stored/one/{model}", json=body)
     assert (answer.status_code, list(answer.json["errors"])) == (400, [field])
+
+
+def test_a_damaged_row_is_shown_as_such_and_mended_here(client: FlaskClient, settings: Settings) -> None:
+    for model in (FLASH, LITE):
+        assert client.put(f"{URL}/stored/two/{model}", json={"rpd": 4}).status_code == 200
+    with writing(settings) as conn:
+        conn.execute("UPDATE stored_limits SET body = '[' WHERE model = ?", (FLASH,))
+        revisions.bump(conn, revisions.ROUTING)
+    listed = client.get(f"{URL}/stored").json["items"]
+    assert [(one["model"], one["unreadable"], one["rpd"]) for one in listed] == [
+        (LITE, False, 4),
+        (FLASH, True, None),
+    ]
+    assert client.get(f"{URL}/stored/two/{FLASH}").json["unreadable"] is True
+    assert shown(client, name="two")["two", LITE, "rpd"] == (4, "stored")
+    assert client.put(f"{URL}/stored/two/{FLASH}", json={"rpm": 5}).json["unreadable"] is False
+    with writing(settings) as conn:
+        conn.execute("UPDATE stored_limits SET body = '[' WHERE model = ?", (FLASH,))
+    assert client.delete(f"{URL}/stored/two/{FLASH}").json["unreadable"] is True
+    assert client.delete(f"{URL}/stored/two/{LITE}").status_code == 200

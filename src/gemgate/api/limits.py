@@ -85,10 +85,14 @@ class LimitBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class StoredLimit(LimitBody, kw_only=True):
-    """Limits that are stored, as they were given. `model` is `*` for every model without limits of its own."""
+    """Limits that are stored, as they were given. `model` is `*` for every model without limits of its own.
+
+    `unreadable`: what is stored of them is damaged and out of force; put them anew, or take them away.
+    """
 
     project: str
     model: str
+    unreadable: bool = False
 
 
 class StoredList(msgspec.Struct):
@@ -142,7 +146,7 @@ class AllStored(Resource):
         Those that were put here, as they were given.
         """
         with context.reading() as conn:
-            every = [_stored(*row) for row in stored_limits.every(conn) if query.project in ("", row[0])]
+            every = [_stored(*row) for row in stored_limits.every(conn) if query.project in ("", row.project)]
         asked = ("stored", query.project)
         return StoredList(
             *named.page(every, lambda one: f"{one.project}/{one.model}", query.limit, query.cursor, asked)
@@ -161,7 +165,7 @@ class OneStored(Resource):
             found = stored_limits.find(conn, project, name)
         if found is None:
             raise _missing(project, name)
-        return _stored(project, name, found)
+        return _stored(*found)
 
     @operation(namespace, role=ADMIN, body=LimitBody, answer=StoredLimit, errors=(409,))
     def put(self, project: str, model: str, body: LimitBody) -> StoredLimit:
@@ -180,7 +184,7 @@ class OneStored(Resource):
                 "create" if before is None else "change",
                 "limit",
                 f"{project}/{name}",
-                None if before is None else msgspec.to_builtins(_stored(project, name, before)),
+                None if before is None else msgspec.to_builtins(_stored(*before)),
                 msgspec.to_builtins(_stored(project, name, limits)),
             )
         return _stored(project, name, limits)
@@ -196,7 +200,7 @@ class OneStored(Resource):
             before = stored_limits.find(change.conn, project, name)
             if before is not None:
                 stored_limits.remove(change.conn, (project, name))
-                was = _stored(project, name, before)
+                was = _stored(*before)
                 change.audit("remove", "limit", f"{project}/{name}", msgspec.to_builtins(was), None)
                 return was
         known = next((one for one in standing.configuration().projects if one.name == project), None)
@@ -323,5 +327,14 @@ def _missing(project: str, model: str) -> Problem:
     return Problem(404, "LIMIT_NOT_FOUND", detail, "GET /limits shows what is in force.")
 
 
-def _stored(project: str, model: str, limits: Limits) -> StoredLimit:
-    return StoredLimit(project=project, model=model, **{name: limits.of(name) for name in WINDOWS})
+def _stored(project: str, model: str, limits: Limits | None) -> StoredLimit:
+    known = Limits() if limits is None else limits
+    return StoredLimit(
+        project=project,
+        model=model,
+        unreadable=limits is None,
+        rpm=known.rpm,
+        tpm=known.tpm,
+        rpd=known.rpd,
+        tpd=known.tpd,
+    )

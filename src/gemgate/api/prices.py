@@ -106,12 +106,16 @@ class PriceAnswer(msgspec.Struct, kw_only=True):
 
 
 class PriceList(msgspec.Struct):
-    """A page of prices, in the order of the book."""
+    """A page of prices, in the order of the book.
+
+    `left_out` are all stored prices that cannot be meant or read, by id, each with what is wrong.
+    """
 
     items: list[PriceAnswer]
     next: str | None
     at: str
     as_of: str
+    left_out: dict[str, str]
 
 
 class DaysAnswer(msgspec.Struct):
@@ -157,7 +161,7 @@ class Prices(Resource):
         """
         at = context.now() if query.at is None else pacific.midnight(_day(query.at, "at", "BAD_QUERY"))
         with context.reading() as conn:
-            book = _book(conn)
+            book, left_out = _looked(conn)
         name = book.resolve(query.model) if query.model else ""
         rows = book.rows() if query.every else book.in_force(at)
         found = [
@@ -169,7 +173,7 @@ class Prices(Resource):
         some, following = named.page(found, lambda one: one.id, query.limit, query.cursor, asked)
         origin = _Origin(context.settings().prices.file)
         day = pacific.day_of(at).isoformat()
-        return PriceList([_answer(one, origin) for one in some], following, day, book.as_of)
+        return PriceList([_answer(one, origin) for one in some], following, day, book.as_of, left_out)
 
     @operation(namespace, role=ADMIN, body=PriceBody, answer=PriceAdded, status=201, errors=(409,))
     def post(self, body: PriceBody) -> PriceAdded:
@@ -288,8 +292,13 @@ def _unchanged(conn: Connection, seen: int) -> None:
 
 def _book(conn: Connection) -> PriceBook:
     """The book in force. Raises Problem 503."""
+    return _looked(conn)[0]
+
+
+def _looked(conn: Connection) -> tuple[PriceBook, dict[str, str]]:
+    """The book in force, and what is left out of it. Raises Problem 503."""
     try:
-        return stored_prices.in_force(conn, context.settings().prices.file)
+        return stored_prices.looked(conn, context.settings().prices.file)
     except (BadBook, OSError):
         hint = "Look at it with `gemgate prices`."
         raise Problem(503, "PRICES_UNREADABLE", "The price book cannot be read.", hint) from None

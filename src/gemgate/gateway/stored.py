@@ -34,7 +34,7 @@ Rows = TypeVar("Rows")
 
 
 class Stored(NamedTuple):
-    """What the store holds, as of one revision (-1: it was never read). ``bad`` are kinds that cannot be read."""
+    """What the store holds, as of one revision (-1: it was never read). ``bad`` is what of it cannot be read."""
 
     number: int = -1
     routes: Sequence[tuple[str, dict[str, Any] | None]] = ()
@@ -72,10 +72,16 @@ def read(conn: sqlite3.Connection) -> Stored:
             bad.append((f"all stored {kind}", f"one of them cannot be read: {error}"))
             return []
 
+    limits: list[tuple[str, str, Limits]] = []
+    for project, model, one in every("limits", stored_limits.every):
+        if one is None:
+            bad.append((f"limits of {model} on {project}", dated.UNREADABLE))
+        else:
+            limits.append((project, model, one))
     return Stored(
         revisions.number(conn, revisions.ROUTING),
         [(one.name, one.body) for one in every("routes", stored_routes.every)],
-        every("limits", stored_limits.every),
+        limits,
         every("prices", stored_prices.every),
         frozenset(stored_routes.paused(conn)),
         tuple(bad),

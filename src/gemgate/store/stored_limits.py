@@ -3,13 +3,14 @@
 Laws:
 
 - a project and a model have one row at most; ``*`` stands for every model without limits of its own;
+- a damaged row is known by its project and model alone: it stops no other, and can be written anew or taken away;
 - every write counts the revision ``routing`` up in its transaction, so that gateways notice.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -19,27 +20,33 @@ from gemgate.store import revisions
 from gemgate.store.connection import Connection
 from gemgate.store.named import Missing
 
-__all__ = ["Missing", "every", "find", "put", "remove"]
+__all__ = ["Missing", "StoredLimits", "every", "find", "put", "remove"]
 
 _PUT: Final = """
 INSERT INTO stored_limits(project, model, body, changed_at) VALUES(?, ?, ?, ?)
 ON CONFLICT(project, model) DO UPDATE SET body = excluded.body, changed_at = excluded.changed_at
 """
+_SELECT: Final = "SELECT project, model, CAST(body AS BLOB) FROM stored_limits"  # SQLite's text may be none
 _decoder: Final = msgspec.json.Decoder(Limits)
 
 
-def every(conn: sqlite3.Connection) -> list[tuple[str, str, Limits]]:
-    """All stored limits as (project, model, limits), by name. Raises msgspec.DecodeError for a damaged row."""
-    rows = conn.execute("SELECT project, model, body FROM stored_limits ORDER BY project, model")
-    return [(project, model, _decoder.decode(body)) for project, model, body in rows]
+class StoredLimits(NamedTuple):
+    """One row. ``limits`` is None where what is stored of them cannot be read."""
+
+    project: str
+    model: str
+    limits: Limits | None
 
 
-def find(conn: sqlite3.Connection, project: str, model: str) -> Limits | None:
+def every(conn: sqlite3.Connection) -> list[StoredLimits]:
+    """All stored limits, by name."""
+    return [_row(*row) for row in conn.execute(f"{_SELECT} ORDER BY project, model")]
+
+
+def find(conn: sqlite3.Connection, project: str, model: str) -> StoredLimits | None:
     """The stored limits of a project's model."""
-    row = conn.execute(
-        "SELECT body FROM stored_limits WHERE project = ? AND model = ?", (project, model)
-    ).fetchone()
-    return None if row is None else _decoder.decode(row[0])
+    row = conn.execute(f"{_SELECT} WHERE project = ? AND model = ?", (project, model)).fetchone()
+    return None if row is None else _row(*row)
 
 
 def put(conn: Connection, place: tuple[str, str], limits: Limits, now: int) -> None:
@@ -59,3 +66,10 @@ def remove(conn: Connection, place: tuple[str, str]) -> None:
     if not gone:
         raise Missing("/".join(place))
     revisions.bump(conn, revisions.ROUTING)
+
+
+def _row(project: str, model: str, body: bytes | None) -> StoredLimits:
+    try:
+        return StoredLimits(project, model, _decoder.decode(body or b""))
+    except ValueError:
+        return StoredLimits(project, model, None)

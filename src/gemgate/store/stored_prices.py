@@ -3,6 +3,7 @@
 Laws:
 
 - a row stands as in the price book's file, with its model; ``core.dated`` says what it replaces there;
+- a damaged row is known by its ``id`` alone: it stops no other, and can be taken away;
 - rows count in the order in which they were stored: a later one goes before an earlier one;
 - every write counts the revision ``routing`` up in its transaction, so that gateways notice.
 """
@@ -23,19 +24,23 @@ from gemgate.store import revisions
 from gemgate.store.connection import Connection
 from gemgate.store.named import Missing
 
-__all__ = ["PREFIX", "Missing", "add", "every", "find", "in_force", "remove"]
+__all__ = ["PREFIX", "Missing", "add", "every", "find", "in_force", "looked", "remove"]
 
 PREFIX: Final = "stored/"
 """How the ids of stored rows begin: ``stored/7``."""
+# Bodies are read as bytes: what stands there as text may be none.
+_REMOVE: Final = "DELETE FROM stored_prices WHERE id = ? RETURNING id, CAST(body AS BLOB)"
 _decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 
 def every(conn: sqlite3.Connection) -> list[dict[str, Any]]:
     """All stored rows in the form of the price book's file, each with its ``id`` and ``model``, oldest first.
 
-    Raises msgspec.DecodeError for a damaged row.
+    A damaged one has its ``id`` alone.
     """
-    return [_row(*row) for row in conn.execute("SELECT id, body FROM stored_prices ORDER BY id")]
+    return [
+        _row(*row) for row in conn.execute("SELECT id, CAST(body AS BLOB) FROM stored_prices ORDER BY id")
+    ]
 
 
 def in_force(conn: sqlite3.Connection, file: Path | None) -> PriceBook:
@@ -43,12 +48,20 @@ def in_force(conn: sqlite3.Connection, file: Path | None) -> PriceBook:
 
     Stored rows that cannot be meant are left out. Raises BadBook, OSError for the file.
     """
-    return dated.joined(load_book(file), every(conn))[0]
+    return looked(conn, file)[0]
+
+
+def looked(conn: sqlite3.Connection, file: Path | None) -> tuple[PriceBook, dict[str, str]]:
+    """The price book in force, and the stored rows that are left out of it, by id, each with what is wrong.
+
+    Raises BadBook, OSError for the file.
+    """
+    return dated.joined(load_book(file), every(conn))
 
 
 def find(conn: sqlite3.Connection, number: int) -> dict[str, Any] | None:
-    """The stored row of that number."""
-    row = conn.execute("SELECT id, body FROM stored_prices WHERE id = ?", (number,)).fetchone()
+    """The stored row of that number; a damaged one has its ``id`` alone."""
+    row = conn.execute("SELECT id, CAST(body AS BLOB) FROM stored_prices WHERE id = ?", (number,)).fetchone()
     return None if row is None else _row(*row)
 
 
@@ -71,17 +84,24 @@ def add(conn: Connection, row: Mapping[str, object], now: int) -> dict[str, Any]
         (number,),
     )
     revisions.bump(conn, revisions.ROUTING)
-    return _row(int(number), body)
+    return _row(int(number), body.encode())
 
 
 def remove(conn: Connection, number: int) -> dict[str, Any]:
-    """Take a stored row away; returns what it was. Needs the caller's transaction. Raises Missing."""
-    row = conn.execute("DELETE FROM stored_prices WHERE id = ? RETURNING id, body", (number,)).fetchone()
+    """Take a stored row away; returns what it was, of a damaged one its ``id`` alone.
+
+    Needs the caller's transaction. Raises Missing.
+    """
+    row = conn.execute(_REMOVE, (number,)).fetchone()
     if row is None:
         raise Missing(f"{PREFIX}{number}")
     revisions.bump(conn, revisions.ROUTING)
     return _row(*row)
 
 
-def _row(number: int, body: str) -> dict[str, Any]:
-    return {**_decoder.decode(body), "id": f"{PREFIX}{number}"}
+def _row(number: int, body: bytes | None) -> dict[str, Any]:
+    try:
+        found = _decoder.decode(body or b"")
+    except ValueError:
+        found = {}
+    return {**found, "id": f"{PREFIX}{number}"}
