@@ -198,7 +198,7 @@ def _dearer(running: Served, api: Callable[..., Any], call: Callable[[], tuple[i
     cheap = nanos()
     while nanos()[-1] <= 100 * max(cheap):
         assert call()[0] == 200
-    job = api("POST", "/prices/reprice", {"from": 0, "to": context.now(), "dry_run": False})
+    job = api("POST", "/prices/reprice", {"from": "-24h", "to": "now", "dry_run": False})
     while job["state"] in ("queued", "running"):
         job = api("GET", f"/prices/reprice/{job['id']}")
     assert job["state"] == "done"

@@ -166,7 +166,7 @@ def test_a_span_is_priced_anew_by_a_job(client: FlaskClient, settings: Settings,
     at = context.now() - 1_000_000
     one = intent(identity(), received_at=at, sent_at=at, method="models.generateContent", model=MODEL)
     settle(settings, [record(one, attempt(one, cost=None))])
-    body = {"from": at - 10, "to": at + 10, "model": MODEL}
+    body = {"from": str(at - 10), "to": str(at + 10), "model": MODEL}
     dry = client.post(f"{URL}/reprice", json=body)
     assert (dry.status_code, dry.json["state"], dry.json["dry_run"]) == (202, "queued", True)
     wet = client.post(f"{URL}/reprice", json={**body, "dry_run": False}).json
@@ -195,13 +195,33 @@ def test_a_span_is_priced_anew_by_a_job(client: FlaskClient, settings: Settings,
 
 
 def test_a_repricing_is_cancelled_once(client: FlaskClient) -> None:
-    number = client.post(f"{URL}/reprice", json={"from": 0, "to": 1}).json["id"]
+    number = client.post(f"{URL}/reprice", json={"from": "-1h", "to": "now"}).json["id"]
     assert client.delete(f"{URL}/reprice/{number}").json["state"] == "cancelled"
     again = client.delete(f"{URL}/reprice/{number}")
     assert (again.status_code, again.json["code"]) == (409, "JOB_ENDED")
     assert client.get(f"{URL}/reprice/{10**30}").status_code == 404
-    backwards = client.post(f"{URL}/reprice", json={"from": 2, "to": 1})
-    assert (backwards.status_code, list(backwards.json["errors"])) == (400, ["to"])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"from": "now", "to": "-1h"}, "to"),
+        ({"from": "lately", "to": "now"}, "from"),
+        ({"from": "-1h", "to": "now", "zone": "Mars/Olympus"}, "zone"),
+        ({"from": 1, "to": "now"}, "from"),
+    ],
+)
+def test_a_span_that_cannot_be_meant_is_refused(
+    client: FlaskClient, body: dict[str, Any], field: str
+) -> None:
+    refused = client.post(f"{URL}/reprice", json=body)
+    assert (refused.status_code, list(refused.json["errors"])) == (400, [field])
+
+
+def test_a_span_is_said_in_the_words_of_all_spans(client: FlaskClient) -> None:
+    body = {"from": "2026-07-01", "to": "2026-07-01T12:00:00", "zone": "Europe/Berlin"}
+    made = client.post(f"{URL}/reprice", json=body).json
+    assert (made["from"], made["to"]) == (1_782_856_800_000_000, 1_782_900_000_000_000)
 
 
 def test_a_price_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:

@@ -13,14 +13,13 @@ from gemgate.api.operation import operation
 from gemgate.api.prices import namespace
 from gemgate.api.problems import Problem
 from gemgate.api.roles import ADMIN
-from gemgate.insight import cursors
+from gemgate.insight import cursors, spans
 from gemgate.jobs.reprice import KIND, Asked, Result, Totals
 from gemgate.store import jobs
 
 __all__ = ["namespace"]
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-Time = Annotated[int, Meta(ge=0, le=2**62, description="UTC µs.")]
 
 _MOST_WAITING: Final = 20
 
@@ -28,8 +27,20 @@ _MOST_WAITING: Final = 20
 class RepriceBody(msgspec.Struct, forbid_unknown_fields=True):
     """What to price anew: calls received in `[from, to)`."""
 
-    since: Time = msgspec.field(name="from")
-    to: Time
+    since: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            description="Calls received from then on: -24h, 2026-11-23, ISO 8601, or UTC µs as text.",
+            examples=["-24h"],
+        ),
+    ] = msgspec.field(name="from")
+    to: Annotated[
+        str, Meta(max_length=40, description="Calls received before then, in the same forms.", examples=["now"])
+    ]
+    zone: Annotated[
+        str, Meta(max_length=64, description="The IANA time zone that dates and times without one are of.")
+    ] = "UTC"
     model: Annotated[
         str, Meta(max_length=200, description="Only tries that are priced as this model; empty: all.")
     ] = ""
@@ -106,9 +117,8 @@ class Repricings(Resource):
         follow. What budgets were charged stays: it is what held calls back then. The work is done by a job, beside
         the traffic; GET tells how far it is. `dry_run`, which is the default, only says what would change.
         """
-        if body.since >= body.to:
-            raise named.wrong({"to": "It ends before it begins."})
-        asked = Asked(since=body.since, until=body.to, model=body.model.strip(), dry_run=body.dry_run)
+        since, until = _span(body)
+        asked = Asked(since=since, until=until, model=body.model.strip(), dry_run=body.dry_run)
         plain = msgspec.to_builtins(asked)
         with context.changing() as change:
             if len(jobs.in_state(change.conn, KIND, *jobs.LIVE)) >= _MOST_WAITING:
@@ -156,6 +166,22 @@ class OneRepricing(Resource):
             )
         assert job is not None
         return _shown(job)
+
+
+def _span(body: RepriceBody) -> tuple[int, int]:
+    """From and before, UTC µs. Raises Problem 400 that names the field."""
+    now = context.now()
+    try:
+        since, until = (
+            spans.moment(text, field, body.zone, now)
+            for field, text in (("from", body.since), ("to", body.to))
+        )
+        spans.iso(now, body.zone)
+    except spans.BadAsk as bad:
+        raise named.wrong({bad.field: bad.sentence}) from None
+    if since >= until:
+        raise named.wrong({"to": "It must be after from."})
+    return since, until
 
 
 def _held(number: int) -> int:
