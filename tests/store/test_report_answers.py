@@ -185,6 +185,13 @@ def test_bad_questions_name_their_field(stage: Stage, changes: dict[str, object]
     assert caught.value.field == field
 
 
+def test_the_empty_status_that_a_group_names_can_be_asked_for(stage: Stage) -> None:
+    ask = Ask(start=END - 9 * DAY, until=END, now=END, filters={"status": ("",)})
+    assert usage.report(stage[0][0], ask).total.calls == 0
+    both = Ask(start=END - 9 * DAY, until=END, now=END, filters={"status": ("", "200")})
+    assert usage.report(stage[0][0], both).total.ok > 0
+
+
 def test_the_span_of_an_answer(stage: Stage) -> None:
     span = usage.report(stage[0][1], Ask(start=END - DAY, until=END, now=NOW, zone="Asia/Kathmandu")).span
     assert (span.start, span.until, span.as_of, span.step) == (END - DAY, END, NOW, "quarter")

@@ -103,8 +103,8 @@ def check(ask: Ask) -> None:
             raise spans.BadAsk("filter", f"{name[:60]!r} is no dimension to filter by: {known}")
         if len(names) > MOST_NAMES:
             raise spans.BadAsk(name, f"at most {MOST_NAMES} names at a time can be filtered by")
-        if name == "status" and not all(one.isascii() and one.isdigit() for one in names):
-            raise spans.BadAsk(name, "a status is a number such as 200 or 429")
+        if name == "status" and not all(not one or (one.isascii() and one.isdigit()) for one in names):
+            raise spans.BadAsk(name, "a status is a number such as 200 or 429, or empty for none")
         if name == "tag" and len(set(names)) > 1:
             raise spans.BadAsk(name, "filter by one tag at a time: a call with two of them would count twice")
     if not 1 <= ask.top <= MOST_TOP:
