@@ -29,9 +29,12 @@ from gemgate.jobs.context import Context
 from gemgate.store import (
     audit,
     connection,
+    folding,
     jobs,
     ledger,
     prices,
+    reprice,
+    reprice_sums,
     rollups,
     stored_prices,
     uses,
@@ -428,4 +431,57 @@ def test_a_price_file_lost_half_way_leaves_what_was_changed_and_its_trace(
         assert trace == (
             [] if dry_run else [msgspec.to_builtins(msgspec.convert(half.result, job.Result).sums()[1])]
         )
+        proven(conn)
+
+
+def test_nothing_is_worked_out_under_the_lock_where_a_mark_lies_within_a_slice(settings: Settings) -> None:
+    with opened(settings) as conn:
+        written(conn, lambda inside: ledger.settle(inside, calls(random.Random(7), 30)))
+        folder = rollups.Folder(conn, quick=True)
+        folder.advance("thin", BASE, 11)
+        folder.advance("cells", BASE, 19)
+        before = folding.of(conn, list(range(5, 30)))
+        after = [
+            call._replace(tries=tuple(one._replace(billed_nano=7) for one in call.tries)) for call in before
+        ]
+        moves = reprice_sums.prepare(conn, before, after)
+        assert (moves.held["thin"], moves.held["cells"], moves.held["pairs.0"]) == (7, 15, 0)
+        said: list[str] = []
+        conn.set_trace_callback(said.append)
+        written(conn, lambda inside: reprice_sums.apply(inside, moves))
+        conn.set_trace_callback(None)
+        assert len(said) > 100
+        assert [sql for sql in said if sql.lstrip().startswith("SELECT") and "marks" not in sql] == []
+        folder.advance("thin", BASE, 12)
+        with pytest.raises(reprice_sums.Moved):
+            written(conn, lambda inside: reprice_sums.apply(inside, moves))
+        conn.forget()
+
+
+def test_sums_that_go_on_before_a_slice_is_written_are_moved_all_the_same(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = calls(random.Random(12), 40)
+    prepare, raced = reprice.prepare, 0
+    with opened(settings) as conn, opened(settings) as other:
+        written(conn, lambda inside: ledger.settle(inside, records))
+        folder = rollups.Folder(other, quick=True)
+
+        def prepared(inside: Connection, part: Any) -> reprice.Prepared:
+            """Fold a few calls more while the slice waits for the lock."""
+            nonlocal raced
+            made = prepare(inside, part)
+            if made.moves is not None and raced < 6:
+                held = {name: mark for name, mark in rollups.marks(conn).items() if mark < 40}
+                for name in list(held)[raced % 3 :: 3]:
+                    folder.advance(name, BASE, made.moves.seqs[0])
+                raced += 1
+            return made
+
+        monkeypatch.setattr(reprice, "prepare", prepared)
+        ask(conn)
+        job.run(Context(settings))
+        assert raced == 6
+        assert money(conn) == expected(records, stored_prices.in_force(conn, settings.prices.file))
+        assert any(rollups.marks(conn).values())
         proven(conn)

@@ -24,6 +24,7 @@ from gemgate.jobs.context import Context
 from gemgate.store import audit, jobs, prices, reprice, stored_prices
 from gemgate.store.connection import SLICE, Connection, reading, sliced, visitor
 from gemgate.store.reprice import Anew, Place
+from gemgate.store.reprice_sums import Moved
 
 KIND: Final = "reprice"
 """How re-pricings are called among the jobs."""
@@ -182,10 +183,8 @@ class _Work:
 
     def _slice(self, number: int, part: Sequence[Anew], to: _Step, asked: Asked) -> None:
         """Write a few calls and how far that is. Raises _Elsewhere."""
-        conn, prepared = self._conn, None
-        if not asked.dry_run:
-            with reading(conn):
-                prepared = reprice.prepare(conn, part)
+        conn: Connection = self._conn
+        prepared: reprice.Prepared | None = None
         told = msgspec.to_builtins(to.result)
         held = 0.0
 
@@ -200,7 +199,15 @@ class _Work:
             held = time.monotonic() - begun
             return False
 
-        self._slices(step)
+        while True:
+            if not asked.dry_run:
+                with reading(conn):
+                    prepared = reprice.prepare(conn, part)
+            try:
+                self._slices(step)
+                break
+            except Moved:
+                self._rest(_GOAL)
         if prepared is not None and prepared.changes:
             fits = len(prepared.changes) * _GOAL / max(held, 1e-4)
             self._size = int(min(max(fits, 1), 2 * self._size, _MOST))

@@ -178,7 +178,8 @@ def name_kinds(conn: Connection, names: Iterable[str]) -> None:
 def write(conn: Connection, prepared: Prepared, ids: Mapping[str, int]) -> None:
     """Put the money of these calls on record, and all sums of it. ``ids`` are the price rows' integers.
 
-    Needs the caller's transaction. What was read must still be so: one re-pricing at a time.
+    Needs the caller's transaction. What was read must still be so: one re-pricing at a time. Raises Moved when the
+    sums went on meanwhile: then the transaction is to be undone, and the calls prepared anew.
     """
     for change in prepared.changes:
         for one, cost_ in zip(change.call.tries, change.costs, strict=True):

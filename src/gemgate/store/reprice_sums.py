@@ -3,18 +3,19 @@
 Laws:
 
 - only the money of calls changes, so every sum keeps its place, its counts and its sketches;
-- a set that holds all of the calls moves by what was worked out; one that holds none stays. While one holds some of
-  them (it is just being brought forward), all are corrected the slow way, by ``rollups.correct``;
+- each set moves by what those of the calls come to that it holds: the ones up to its mark. A mark that goes over
+  one of them before the lock is taken makes what was worked out void (``Moved``);
 - a sum that is not there (minutes that are no longer kept) stays away.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from gemgate.insight.cubes import CELLS, SETS
+from gemgate.insight.cubes import CELLS
 from gemgate.insight.facts import FACTS, INDEX
 from gemgate.insight.fold import CallFact
 from gemgate.insight.sets import Batch, Folded
@@ -47,50 +48,57 @@ class Move(NamedTuple):
 
 
 class Moves(NamedTuple):
-    """What all sums of some calls move by, set by set. ``slow``: a place is not known yet."""
+    """What all sums of some calls (their ``seqs``, in order) move by, set by set.
 
-    before: Sequence[CallFact]
-    after: Sequence[CallFact]
+    ``held``: how many of the calls, the first ones, each set held.
+    """
+
+    seqs: Sequence[int]
+    held: dict[str, int]
     sets: dict[str, list[Move]]
     failures: list[tuple[int, ...]]
-    slow: bool
+
+
+class Moved(Exception):
+    """A set has been brought forward over some of the calls since their moves were prepared: prepare them anew."""
 
 
 def prepare(conn: sqlite3.Connection, before: Sequence[CallFact], after: Sequence[CallFact]) -> Moves:
-    """Work out what the sums move by when these calls become those. Reads only: the integers of cells."""
-    old, new = Batch(before), Batch(after)
-    sets: dict[str, list[Move]] = {}
-    failures: list[tuple[int, ...]] = []
-    slow = False
-    for name in SETS:
-        was, is_ = old.fold(name, 0), new.fold(name, 0)
+    """Work out what the sums move by when these calls, in the order of their seq, become those. Only reads."""
+    seqs = [call.seq for call in before]
+    moves = Moves(seqs, _held(conn, seqs), {}, [])
+    batches: dict[int, tuple[Batch, Batch]] = {}
+    for name, count in moves.held.items():
+        if not count:
+            continue
+        if count not in batches:
+            batches[count] = Batch(before[:count]), Batch(after[:count])
+        was, is_ = (batch.fold(name, 0) for batch in batches[count])
         cells: dict[Any, int] = {}
-        slow = slow or bool(rollup_rows.cells_known(conn, is_, cells))
-        if not slow:
-            sets[name] = list(_moves(was, is_, cells))
+        rollup_rows.cells_known(conn, is_, cells)
+        moves.sets[name] = list(_moves(was, is_, cells))
         for key, (_, listed, billed) in is_.failures.items():
             _, listed_before, billed_before = was.failures[key]
             if (listed, billed) != (listed_before, billed_before):
-                failures.append((listed - listed_before, billed - billed_before, *key))
-    return Moves(before, after, sets, failures, slow)
+                moves.failures.append((listed - listed_before, billed - billed_before, *key))
+    return moves
 
 
 def apply(conn: Connection, moves: Moves) -> None:
-    """Move the sums. Needs the transaction that changes the calls."""
+    """Move the sums. Needs the transaction that changes the calls. Raises Moved, and has changed nothing then."""
+    if _held(conn, moves.seqs) != moves.held:
+        raise Moved
     rollups.changed(conn)
-    marks = rollups.marks(conn)
-    low, high = moves.before[0].seq, moves.before[-1].seq
-    if moves.slow or any(low <= mark < high for mark in marks.values()):
-        rollups.correct(conn, moves.before, moves.after)
-        return
-    for name, rows in moves.sets.items():
-        if marks[name] < high:
-            continue
+    for rows in moves.sets.values():
         for row in rows:
             if conn.execute(_MOVE, (*row.by, *row.place)).rowcount and row.charges:
                 conn.executemany(_MOVE_CHARGE, [(*row.place, *charge) for charge in row.charges])
-    if marks["thin"] >= high:
-        conn.executemany(_MOVE_FAILURE, moves.failures)
+    conn.executemany(_MOVE_FAILURE, moves.failures)
+
+
+def _held(conn: sqlite3.Connection, seqs: Sequence[int]) -> dict[str, int]:
+    """How many of these calls each set holds."""
+    return {name: bisect_right(seqs, mark) for name, mark in rollups.marks(conn).items()}
 
 
 def _moves(was: Folded, is_: Folded, cells: dict[Any, int]) -> list[Move]:
@@ -105,6 +113,8 @@ def _moves(was: Folded, is_: Folded, cells: dict[Any, int]) -> list[Move]:
     for (place, before), (_, after) in zip(old.facts, new.facts, strict=True):
         by = [after[at] - before[at] for at in _AT]
         moved = [(kind, *numbers) for kind, numbers in charges.get(place, {}).items() if any(numbers)]
+        if place[0] == CELLS and place[3] not in cells:
+            continue
         if moved or any(by):
             where = (*place[:3], cells[place[3]], 0) if place[0] == CELLS else place
             found.append(Move(where, by, moved))  # type: ignore[arg-type]
