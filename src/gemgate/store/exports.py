@@ -170,8 +170,8 @@ def sums(
 ) -> Iterator[Chunk]:
     """The sums of each bucket and group in which anything was counted, bucket after bucket.
 
-    Each bucket is read in a transaction of its own, at the time (``clock``, UTC µs) of that: an export may have waited
-    for hours, and minutes have been trimmed since it was asked for. Raises ``insight.plan.TooMuch``.
+    Each bucket is read in a transaction of its own, at the time (``clock``, UTC µs) of that: an export may have
+    waited for hours, and minutes have been trimmed since it was asked for. Raises ``insight.plan.TooMuch``.
     """
     facts = FACTS_OF[what]
     for start, until in zip(asked.bounds, asked.bounds[1:], strict=False):
