@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gemgate.core import fingerprint, redaction
+from gemgate.core.jsonpaths import Paths
 from gemgate.core.redaction import Redactor, Rules
 
 KEY = "AIzaSyD-0123456789abcdefghijklmnopqrstu"
@@ -128,6 +129,165 @@ def test_patterns_are_the_administrators() -> None:
 def test_rules_that_cannot_be_meant_are_named() -> None:
     found = redaction.faults(Rules(paths=["$.a", "$", "a b"], patterns=["x+", "(", "x*", "y" * 501]))
     assert set(found) == {"paths[1]", "paths[2]", "patterns[1]", "patterns[2]", "patterns[3]"}
+
+
+def event(*parts: Any, index: int | None = None) -> dict[str, Any]:
+    """An event of a stream with these parts."""
+    more = {} if index is None else {"index": index}
+    return {"candidates": [{"content": {"parts": list(parts)}, **more}]}
+
+
+def streamed(*events: Any) -> bytes:
+    """The events as they are sent."""
+    return b"".join(b"data: " + json.dumps(one).encode() + b"\r\n\r\n" for one in events)
+
+
+def leftover(out: bytes, length: int = 6) -> list[str]:
+    """Pieces of the key that were kept."""
+    text = out.decode()
+    return [KEY[at : at + length] for at in range(len(KEY) - length) if KEY[at : at + length] in text]
+
+
+LOW, HIGH = KEY[:18], KEY[18:]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps(event({"text": f"it is {LOW}"}, {"text": HIGH})).encode(),
+        streamed(event({"text": LOW}), event({"text": "hm", "thought": True}, {"text": HIGH})),
+        streamed(event({"text": LOW}), event({"text": "hm", "thought": True}), event({"text": HIGH})),
+        streamed(event({"text": LOW}), event({"text": HIGH}, index=0)),
+        streamed(
+            *(
+                {"choices": [{"index": index, "delta": {"content": text}}]}
+                for index, text in ((0, LOW), (1, "other words"), (0, HIGH), (1, " more"))
+            )
+        ),
+        json.dumps([event({"text": LOW}), event({"text": "a"}, {"text": "b"})])
+        .replace('"a"', f'"{HIGH}"')
+        .encode(),
+    ],
+    ids=[
+        "two parts",
+        "a thought before",
+        "a thought between",
+        "an index at times",
+        "two choices",
+        "an array",
+    ],
+)
+def test_a_secret_over_parts_is_found_however_they_are_numbered(body: bytes) -> None:
+    out, count = Redactor(BARE).redact(body)
+    assert (leftover(out), count) == ([], 1)
+    assert Redactor(BARE).redact(out) == (out, 0)
+
+
+def test_what_only_seems_to_be_one_text_is_kept_apart() -> None:
+    value = {
+        "contents": [{"parts": [{"text": "4111 1111"}, {"text": "1111 1111"}]}],
+        "x": ["a@b", ".example"],
+    }
+    assert kept(value, Rules()) == value
+    body = streamed(event({"text": "AIza"}), event({"text": "! so it begins"}))
+    assert Redactor(Rules()).redact(body) == (body, 0)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_secret_in_json_within_json_is_found(depth: int) -> None:
+    text = '{"key": "' + KEY.replace("A", "\\u0041").replace("S", "\\u0053") + '", "y": 1}'
+    for _ in range(depth):
+        text = json.dumps({"arguments": text})
+    out, count = Redactor(BARE).redact(text.encode())
+    assert (leftover(out), count) == ([], 1)
+    # The same where the body was cut behind it, and where it is no JSON at all.
+    for body in (text.encode()[:-3], b"~ " + text.encode()):
+        out, count = Redactor(BARE).redact(body, whole=False)
+        assert (leftover(out), count) == ([], 1)
+
+
+def test_escapes_that_hide_nothing_stay() -> None:
+    body = b'{"path": "C:\\\\users\\\\new \\\\u00e9", "half": "\\\\u00"}'
+    assert Redactor(Rules()).redact(body) == (body, 0)
+
+
+def test_text_in_base64_is_read() -> None:
+    plain = f"name,key\r\nann,{KEY}\r\nmail ann@example.org\r\n"
+    data = base64.b64encode(plain.encode()).decode()
+    value = {
+        "inlineData": {"mimeType": "text/plain", "data": data},
+        "url": f"see data:text/plain;base64,{data} there",
+    }
+    want = plain.replace(KEY, "[redacted]")
+    found = kept(value, Rules(emails=False))
+    assert base64.b64decode(found["inlineData"]["data"]).decode() == want
+    assert found["url"].startswith("see data:text/plain;base64,")
+    assert base64.b64decode(found["url"].split(",")[1].split()[0]).decode() == want
+    assert "[redacted e-mail]" in base64.b64decode(kept(value, Rules())["inlineData"]["data"]).decode()
+    body = json.dumps(value).encode()
+    for end in range(body.index(b"data:"), len(body)):
+        out, _ = Redactor(Rules()).redact(body[:end], whole=False)
+        assert data[:60].encode() not in out
+    binary = {"data": base64.b64encode(bytes(range(256))).decode()}
+    assert kept(binary, Rules(media_above=0)) == binary
+
+
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("form", ["document", "events", "array", "text"])
+def test_of_a_cut_body_no_start_of_a_secret_stays(form: str, ascii_only: bool) -> None:
+    spelt = KEY.replace("A", "\\u0041") if ascii_only else KEY
+    events = [event({"text": text}) for text in ("it is ", "LOW", "HIGH and", " more")]
+    body = {
+        "document": json.dumps(event({"text": "LOWHIGH and"})).encode(),
+        "events": streamed(*events),
+        "array": json.dumps(events).encode(),
+        "text": b"it is LOWHIGH and",
+    }[form]
+    low, high = spelt[: len(spelt) // 2], spelt[len(spelt) // 2 :]
+    body = body.replace(b"LOW", low.encode()).replace(b"HIGH", high.encode())
+    for end in range(len(body) + 1):
+        out, _ = Redactor(BARE).redact(body[:end], whole=False)
+        assert not leftover(out), (end, out)
+        assert b"AIzaS" not in out.replace(b"\\u0041", b"A"), (end, out)
+
+
+def test_a_cut_body_is_closed_only_where_something_was_taken_out() -> None:
+    cut = b'{"a": ["x", {"b": 12'
+    assert Redactor(BARE).redact(cut, whole=False) == (cut, 0)
+    cut = f'{{"k": "{KEY}", "a": ["x", {{"b": 12'.encode()
+    out, _ = Redactor(BARE).redact(cut, whole=False)
+    assert json.loads(out) == {"k": "[redacted]", "a": ["x", {"b": None}]}
+
+
+def test_paths_of_a_root_array_name_its_members_and_what_is_in_them() -> None:
+    value = [{"x": 1, "y": 2}, {"x": 3}]
+    assert kept(value, Rules(paths=["$[*].x"])) == [{"x": "[redacted]", "y": 2}, {"x": "[redacted]"}]
+    assert kept(value, Rules(paths=["$[1].x"])) == [value[0], {"x": "[redacted]"}]
+    assert kept(value, Rules(paths=["$[0]"])) == ["[redacted]", value[1]]
+
+
+@pytest.mark.parametrize("path", ["$..inlineData", "$..inline_data", "$.a['inline_data']"])
+def test_paths_know_both_spellings_of_a_name(path: str) -> None:
+    value = {"a": {"inlineData": 1, "inline_data": 2, "inlinedata": 3}}
+    assert kept(value, Rules(paths=[path])) == {
+        "a": {"inlineData": "[redacted]", "inline_data": "[redacted]", "inlinedata": 3}
+    }
+
+
+def test_a_deep_document_is_followed_by_each_of_its_places_once() -> None:
+    paths = Paths(["$" + "..a" * 20 + "..zz", "$..a..zz"])
+    states = paths.start
+    for _ in range(150):
+        states = paths.down(states, "a")
+        assert not paths.named(states)
+    # Bounded by the steps of the rules, not by the ways to reach them; and worked out once for equal places.
+    assert len(states) <= 25
+    assert len(paths._known) <= 25
+    assert paths.named(paths.down(states, "zz"))
+
+
+def test_a_path_of_any_length_is_none() -> None:
+    assert redaction.faults(Rules(paths=["$" + "..a" * 200])).keys() == {"paths[0]"}
 
 
 JSONS = st.recursive(

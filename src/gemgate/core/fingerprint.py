@@ -26,6 +26,12 @@ _NAMED = re.compile(
     r"|(\bapi_key:)[^\s\"'<>]+"
     r"|(x-goog-api-key[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]+"
 )
+# What may be the start of a credential that was cut off, and then half an escape of JSON.
+_OPEN = re.compile(
+    r"(?:(?:AIza|AQ\.|(?:sk-gemgate|gg-admin)-|ya29\.|auth_tokens/|(?i:\bbearer\s+))[0-9A-Za-z_\-.~+/=]+)"
+    r"(?:\\+(?:u[0-9a-fA-F]{0,3})?)?\Z"
+)
+_OPEN_WITHIN = 128
 REDACTED = "[redacted]"
 
 
@@ -74,6 +80,16 @@ def secrets(text: str) -> list[tuple[int, int]]:
         if text[start : one.end()] != REDACTED:
             found.append((start, one.end()))
     return found
+
+
+def cut_secret(text: str) -> int | None:
+    """Where the start of a credential stands at the end of a text that was cut; None when there is none.
+
+    One of which enough is left is among ``secrets``.
+    """
+    begin = max(0, len(text) - _OPEN_WITHIN)
+    found = _OPEN.search(text, begin)
+    return None if found is None else found.start()
 
 
 def redact_name(name: str) -> str:

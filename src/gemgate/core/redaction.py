@@ -6,8 +6,10 @@ Laws:
 - a body in which nothing was found is kept byte for byte; one that was changed is written anew, as compact JSON;
 - what a rule cannot be applied to is not kept: JSON paths in a body that is no JSON any more (it was cut), and
   everything in a body that is no text; of these the size and the SHA-256 stay;
-- a secret that a stream gives piece by piece is found: the texts that stand at one place of successive events are
-  read as one;
+- a secret in pieces is found: the texts that stand at one place of successive events are read as one, and so are, for
+  credentials, all parts of one message or candidate (by its ``index``), with its thoughts and without them;
+- a secret in another form is found: in escapes of JSON, JSON within JSON, and base64 of text;
+- of a body that was cut, the start of a credential at its end is taken off, and JSON is read as if it ended there;
 - words that take the place of what was taken out are in square brackets, and none of them is found again.
 """
 
@@ -15,27 +17,25 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import hashlib
-import json
 import re
-from collections.abc import Sequence
+from bisect import bisect_right
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from gemgate.core import fingerprint
+from gemgate.core.jsonpaths import Paths, States, steps
+from gemgate.core.jsontext import completed, dumped, loaded
+from gemgate.core.sought import Sought, Span, apart, text_of, without
 
 MEDIA_ABOVE = 16 * 1024
 """Bytes of base64 above which they are media, unless a rule names another size."""
 MOST_RULES = 32
 MOST_PATTERN = 500
 
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,8}[^\W\d_]{2,24}(?![\w-])")
-_CARD = re.compile(r"(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d.]*\d)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
 _DATA_URL = re.compile(r"data:[\w.+/-]{0,100}(?:;[\w=.-]{1,100}){0,4};base64,")
-_STEP = re.compile(r"(\.\.|\.)(\*|[^.\[\]'\"\s]+)|(\.\.)?\[(\*|\d{1,9}|'[^']*'|\"[^\"]*\")\]")
 # The line ends of server-sent events: JSON may hold other signs that Python takes for ends.
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 _DONE = "[DONE]"
@@ -80,9 +80,18 @@ class Redacted(NamedTuple):
     taken: int
 
 
-Step = tuple[bool, str | int | None]  # at any depth; a name, a place, or None for all
-Path = tuple[str | int, ...]
-Span = tuple[int, int, str]
+Path = tuple[str | int | None, ...]
+
+
+class _Text(NamedTuple):
+    """A text in a document. In ``way`` a member of a list has its ``index``, else its place as a tuple of one."""
+
+    holder: Any
+    key: Any
+    text: str
+    path: Path
+    way: tuple[Any, ...]
+    thought: bool
 
 
 def faults(rules: Rules) -> dict[str, str]:
@@ -107,48 +116,13 @@ def faults(rules: Rules) -> dict[str, str]:
     return found
 
 
-def steps(path: str) -> tuple[Step, ...]:
-    """A JSON path in steps. Raises ValueError with a sentence."""
-    text = path.strip()
-    rest = text[1:] if text.startswith("$") else "." + text
-    out: list[Step] = []
-    place = 0
-    while place < len(rest):
-        found = _STEP.match(rest, place)
-        if found is None:
-            raise ValueError("Write a JSON path as $.name, $..name, $.list[*].name or $.list[0].")
-        deep = found[1] == ".." or found[3] == ".."
-        word = found[2] or found[4]
-        if word == "*":
-            out.append((deep, None))
-        elif found[4] and word.isdigit():
-            out.append((deep, int(word)))
-        else:
-            out.append((deep, word[1:-1] if found[4] else word))
-        place = found.end()
-    if not out:
-        raise ValueError("The path names everything; leave the rule out instead.")
-    return tuple(out)
-
-
-def matches(wanted: Sequence[Step], path: Path) -> bool:
-    """Whether a place in a document is one that the steps name."""
-    if not wanted:
-        return not path
-    deep, name = wanted[0]
-    for begin in range(len(path) if deep else min(1, len(path))):
-        if (name is None or path[begin] == name) and matches(wanted[1:], path[begin + 1 :]):
-            return True
-    return False
-
-
 class Redactor:
     """The rules, made ready. Raises ValueError for rules with ``faults``."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._paths = [steps(path) for path in rules.paths]
-        self._patterns = [re.compile(pattern) for pattern in rules.patterns]
+        self._paths = Paths(rules.paths)
+        self._sought = Sought(rules.emails, rules.cards, rules.patterns)
         # Base64 takes four signs for three bytes.
         self._media = rules.media_above * 4 // 3 if rules.media_above else 0
 
@@ -157,63 +131,66 @@ class Redactor:
 
         A form that is none of JSON, server-sent events and plain text is kept as its size and hash.
         """
-        text = _text(body, whole=whole)
+        text = text_of(body, whole=whole)
         if text is None:
             return Redacted(removed(body).encode(), 1)
-        loaded = _loaded(text)
+        cut = not whole
+        found = loaded(text)
         try:
-            if loaded is not None:
-                out, count = self._document(text, *loaded)
-            elif _is_events(text):
-                out, count = self._events(text)
+            if found is None and _is_events(text):
+                out, count = self._events(text, cut)
             else:
-                out, count = self._plain(text)
+                if found is None and cut and not self._paths:
+                    found = completed(text)
+                out, count = self._plain(text, cut) if found is None else self._document(text, *found, cut)
         except RecursionError:
             return Redacted(removed(body).encode(), 1)  # what nests so deep was not made to be read
         if not count:
             return Redacted(body if whole else text.encode(), 0)
         return Redacted(out.encode("utf-8", "backslashreplace"), count)
 
-    def _document(self, text: str, tree: Any, twice: bool) -> tuple[str, int]:
+    def _document(self, text: str, tree: Any, twice: bool, cut: bool) -> tuple[str, int]:
         """One JSON value. ``twice``: a name stood twice in an object, and only the last is known."""
         # The array form of a stream: each member is an event.
-        events = isinstance(tree, list) and all(isinstance(one, dict) for one in tree)
+        events = isinstance(tree, list) and any(isinstance(one, dict) for one in tree)
         boxes = [[one] for one in tree] if events else [[tree]]
-        count = self._walk(boxes) + twice
+        starts = [self._paths.start] * len(boxes)
+        if events:
+            starts = [start | self._paths.down(start, at) for at, start in enumerate(starts)]
+        count = self._walk(boxes, starts, cut) + twice
         if not count:
             return text, 0
-        return _dumped([box[0] for box in boxes] if events else boxes[0][0]), count
+        return dumped([box[0] for box in boxes] if events else boxes[0][0]), count
 
-    def _events(self, text: str) -> tuple[str, int]:
+    def _events(self, text: str, cut: bool) -> tuple[str, int]:
         """A stream of server-sent events, one JSON value a line."""
         lines = _LINE.findall(text)
         boxes: list[list[Any]] = []
-        places: list[tuple[int, str, str]] = []
+        places: list[tuple[int, str]] = []
         count = 0
         for number, line in enumerate(lines):
             data = line.rstrip("\r\n")
             end = line[len(data) :]
-            if not data.startswith("data:"):
-                (kept,), more = self._strings([data])
-                lines[number] = kept + end
-                count += more
+            last = cut and number == len(lines) - 1
+            field = data.startswith("data:")
+            found = loaded(data[5:]) if field else None
+            if found is None and field and last and not self._paths:
+                found = completed(data[5:])
+            if found is not None:
+                count += found[1]
+                boxes.append([found[0]])
+                places.append((number, end))
                 continue
-            loaded = _loaded(data[5:])
-            if loaded is None:
-                kept, more = self._plain(data[5:])
-                lines[number] = "data:" + kept + end if more else line
-                count += more
-                continue
-            count += loaded[1]
-            boxes.append([loaded[0]])
-            places.append((number, "data: ", end))
-        changed = self._walk(boxes)
+            kept, more = self._plain(data[5:], last) if field else self._sought.clean(data, last)
+            lines[number] = ("data:" if field else "") + kept + end if more else line
+            count += more
+        changed = self._walk(boxes, [self._paths.start] * len(boxes), cut)
         if changed or count:
-            for box, (number, start, end) in zip(boxes, places, strict=True):
-                lines[number] = start + _dumped(box[0]) + end
+            for box, (number, end) in zip(boxes, places, strict=True):
+                lines[number] = "data: " + dumped(box[0]) + end
         return "".join(lines), count + changed
 
-    def _plain(self, text: str) -> tuple[str, int]:
+    def _plain(self, text: str, cut: bool) -> tuple[str, int]:
         """What cannot be read as JSON."""
         if self._paths and text.strip() not in ("", _DONE):
             return removed(text.encode("utf-8", "backslashreplace")), 1
@@ -229,50 +206,87 @@ class Redactor:
                 return _medium(found[0])
 
             text = _BASE64.sub(media, text)
-        kept, more = self._strings([text])
-        return kept[0], count + more
+        kept, more = self._sought.clean(text, cut)
+        return kept, count + more
 
-    def _walk(self, boxes: list[list[Any]]) -> int:
+    def _walk(self, boxes: list[list[Any]], starts: list[States], cut: bool) -> int:
         """Take out of the values in the boxes, in place. Returns the number of things taken out."""
         count = 0
-        groups: dict[Path, list[tuple[Any, Any, str]]] = {}
-        for box in boxes:
-            pending: list[tuple[Any, Any, Path]] = [(box, 0, ())]
+        texts: list[_Text] = []
+        paths = self._paths
+        for box, start in zip(boxes, starts, strict=True):
+            pending: list[tuple[Any, Any, Path, tuple[Any, ...], States]] = [(box, 0, (), (), start)]
             while pending:
-                holder, key, path = pending.pop()
+                holder, key, path, way, states = pending.pop()
                 value = holder[key]
-                if path and self._paths and any(matches(wanted, path) for wanted in self._paths):
+                if states and paths.named(states):
                     holder[key] = fingerprint.REDACTED
                     count += value != fingerprint.REDACTED
                 elif isinstance(value, dict):
                     count += self._names(value)
-                    pending += [(value, name, (*path, name)) for name in reversed(value)]
+                    pending += [
+                        (value, name, (*path, name), (*way, name), paths.down(states, name))
+                        for name in reversed(value)
+                    ]
                 elif isinstance(value, list):
-                    pending += [(value, at, (*path, at)) for at in range(len(value) - 1, -1, -1)]
+                    pending += [
+                        (value, at, (*path, at), (*way, _which(value[at], at)), paths.down(states, at))
+                        for at in range(len(value) - 1, -1, -1)
+                    ]
                 elif isinstance(value, str) and self._is_media(value):
                     holder[key] = _medium(value)
                     count += 1
                 elif isinstance(value, str):
-                    groups.setdefault(path, []).append((holder, key, value))
-                elif isinstance(value, int) and self._strings([str(value)])[1]:
+                    thought = isinstance(holder, dict) and bool(holder.get("thought"))
+                    texts.append(_Text(holder, key, value, path, way, thought))
+                elif isinstance(value, int) and self._sought.spans(str(value)):
                     holder[key] = fingerprint.REDACTED
                     count += 1
-        for members in groups.values():
-            kept, more = self._strings([value for _, _, value in members])
-            count += more
-            if more:
-                for (holder, key, _), value in zip(members, kept, strict=True):
-                    holder[key] = value
+        return count + self._texts(texts, cut)
+
+    def _texts(self, texts: list[_Text], cut: bool) -> int:
+        """Take out of texts what is found in one alone, and in those together that may be pieces of one."""
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for number, one in enumerate(texts):
+            together = _together(one.way)
+            for name in ((one.path,), (together, one.thought), (together, None)):
+                groups.setdefault(name, []).append(number)
+        found: dict[int, list[Span]] = {}
+        seen: set[tuple[int, ...]] = set()
+        for name, members in groups.items():
+            if (same := tuple(members)) in seen:
+                continue
+            seen.add(same)
+            starts = [0]
+            for number in members:
+                starts.append(starts[-1] + len(texts[number].text))
+            # Texts at different places are not surely one, so that only credentials are looked for in them.
+            bare = len(name) > 1
+            for low, high, word in self._sought.spans("".join(texts[at].text for at in members), cut, bare):
+                place = bisect_right(starts, low) - 1
+                while place < len(members) and starts[place] < high:
+                    begin, end = starts[place], starts[place + 1]
+                    if end > begin:
+                        span = (max(low - begin, 0), min(high, end) - begin, word)
+                        found.setdefault(members[place], []).append(span)
+                        word = ""
+                    place += 1
+        count = 0
+        for number, spans in found.items():
+            holder, key, text = texts[number][:3]
+            spans = apart(spans)
+            holder[key] = without(text, spans)
+            count += sum(bool(word) for _, _, word in spans)
         return count
 
     def _names(self, value: dict[str, Any]) -> int:
         """A name in an object is a text too."""
         count = 0
-        if any(self._spans(name) for name in value):
+        if any(self._sought.spans(name) for name in value):
             items = list(value.items())
             value.clear()
             for name, inner in items:
-                (kept,), more = self._strings([name])
+                kept, more = self._sought.clean(name)
                 value[kept] = inner
                 count += more
         return count
@@ -283,57 +297,19 @@ class Redactor:
         begin = _DATA_URL.match(text)
         return _BASE64.fullmatch(text, begin.end() if begin else 0) is not None
 
-    def _strings(self, pieces: list[str]) -> tuple[list[str], int]:
-        """The pieces of one text without what was found in it, and how much that was."""
-        spans = self._spans("".join(pieces))
-        if not spans:
-            return pieces, 0
-        out, start = [], 0
-        for piece in pieces:
-            kept, at, end = "", start, start + len(piece)
-            for low, high, word in spans:
-                if high <= start or low >= end:
-                    continue
-                kept += piece[at - start : max(low, start) - start] + (word if low >= start else "")
-                at = min(high, end)
-            out.append(kept + piece[at - start :])
-            start = end
-        return out, len(spans)
 
-    def _spans(self, text: str) -> list[Span]:
-        """What must be taken out of a text: apart from each other, in order."""
-        if not text:
-            return []
-        found: list[Span] = [(low, high, fingerprint.REDACTED) for low, high in fingerprint.secrets(text)]
-        if self._rules.emails and "@" in text:
-            found += [(*one.span(), "[redacted e-mail]") for one in _EMAIL.finditer(text)]
-        if self._rules.cards:
-            found += [(*one.span(), "[redacted card]") for one in _CARD.finditer(text) if luhn(one[0])]
-        for pattern in self._patterns:
-            found += [
-                (*one.span(), fingerprint.REDACTED)
-                for one in pattern.finditer(text)
-                if one.end() > one.start() and one[0] != fingerprint.REDACTED
-            ]
-        if len(found) < 2:
-            return found
-        found.sort()
-        apart = [found[0]]
-        for low, high, word in found[1:]:
-            if low < apart[-1][1]:
-                apart[-1] = (apart[-1][0], max(high, apart[-1][1]), apart[-1][2])
-            else:
-                apart.append((low, high, word))
-        return apart
+def _which(value: Any, at: int) -> int | tuple[int]:
+    """Which member of a list it is, by its own word or else by its place."""
+    index = value.get("index") if isinstance(value, dict) else None
+    return index if isinstance(index, int) else (at,)
 
 
-def luhn(text: str) -> bool:
-    """Whether the digits of a text carry the check digit of payment cards (ISO/IEC 7812)."""
-    digits = [int(sign) for sign in text if sign.isdigit()]
-    if len(set(digits)) < 2:
-        return False
-    doubled = [2 * digit - 9 * (digit > 4) for digit in digits[-2::-2]]
-    return (sum(digits[::-2]) + sum(doubled)) % 10 == 0
+def _together(way: tuple[Any, ...]) -> Path:
+    """The way to a text, the same for all parts of one message: without the last place that is no index."""
+    last = max((at for at, step in enumerate(way) if isinstance(step, tuple)), default=-1)
+    return tuple(
+        (None if at == last else step[0]) if isinstance(step, tuple) else step for at, step in enumerate(way)
+    )
 
 
 def removed(body: bytes) -> str:
@@ -352,47 +328,7 @@ def _medium(text: str) -> str:
     return (begin[0] if begin else "") + removed(media)
 
 
-def _text(body: bytes, *, whole: bool) -> str | None:
-    """The body as text; None when it is none. Of one that was cut half a sign is left out."""
-    try:
-        text = codecs.getincrementaldecoder("utf-8")("strict").decode(body, whole)
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text
-
-
-def _loaded(text: str) -> tuple[Any, bool] | None:
-    """A JSON value, and whether an object in it had a name twice; None when the text is none."""
-    twice = False
-
-    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        """An object, of which the last of two values counts."""
-        nonlocal twice
-        found = dict(pairs)
-        twice = twice or len(found) < len(pairs)
-        return found
-
-    try:
-        return json.loads(text, object_pairs_hook=object_of), twice
-    except (ValueError, RecursionError):
-        return None
-
-
 def _is_events(text: str) -> bool:
     """Whether a line of the first few is a field of server-sent events."""
     begin = _LINE.findall(text[:65536])[:8]
     return any(line.startswith("data:") for line in begin)
-
-
-def _dumped(value: Any) -> str:
-    """Compact JSON that UTF-8 can carry."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text if text.isascii() or _encodable(text) else json.dumps(value, separators=(",", ":"))
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
