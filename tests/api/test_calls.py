@@ -194,6 +194,7 @@ def test_one_call_is_told_with_all_that_hangs_on_it(client: FlaskClient, rows: l
     (price,) = body["prices"]
     assert (price["name"], price["book"]) == ("gemini-sample@standard", "the tests' book")
     assert price["tries"] == [2]
+    assert (price["from"], price["until"]) == (None, None)
     assert price["rates"]["input"] == 300_000_000
     assert body["prefixes"] == [8_192, 16_384]
     assert [one["subject"] for one in body["events"]] == ["whole", "alpha"]

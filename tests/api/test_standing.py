@@ -104,6 +104,9 @@ def test_a_model_shows_what_it_can_what_it_costs_where_it_is_and_what_it_did(cli
     assert (found["id"], found["known"], found["kind"], found["context"]) == (FLASH, True, "text", 1_048_576)
     standard = next(one for one in found["prices"] if one["tier"] == "standard")
     assert standard["rates"]["input"] == PRICE.rates.input
+    listed = got(client.get(f"{API}/prices", query_string={"model": FLASH, "tier": "standard"}))["items"]
+    days = {one["id"]: (one["from"], one["until"]) for one in listed}
+    assert (standard["from"], standard["until"]) == days[standard["id"]]
     assert found["fallbacks"][0]["model"]
     reach = {one["project"]: one for one in found["projects"]}
     assert (reach["one"]["reachable"], reach["one"]["bar"]) == (True, "")
@@ -191,9 +194,9 @@ def test_quotas_show_windows_with_their_source_breakers_with_a_remedy_and_refusa
     remedies = {one["name"]: one["remedy"] for one in found["breakers"]}
     assert remedies["one/1"] == REMEDIES["key_leaked"]
     (refusal,) = found["refusals"]
+    assert got(client.get(f"{API}/calls/{refusal['call_id']}"))["call_id"] == refusal["call_id"]
     assert (refusal["model"], refusal["project"], refusal["reason"]) == (FLASH, "two", "quota_minute")
     assert refusal["retry_after"] == 7_000_000
-    assert got(client.get(f"{API}/calls/{refusal['call']}"))
     closed = got(client.get(f"{API}/quotas?closed=true&project=one"))["items"]
     assert [(one["project"], one["window"]) for one in closed] == [("one", "rpd")]
     assert got(client.get(f"{API}/quotas?model={FLASH}&window=spend"))["items"] == []

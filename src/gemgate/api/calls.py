@@ -15,6 +15,7 @@ from gemgate.api.operation import operation
 from gemgate.api.problems import Problem
 from gemgate.api.roles import Role
 from gemgate.api.wanted import CallItem, Filters, item, wanted
+from gemgate.core import dated
 from gemgate.core.call import Event
 from gemgate.core.pricing import Rates
 from gemgate.insight import cursors
@@ -84,7 +85,7 @@ class TryItem(AttemptRow, frozen=True, kw_only=True):
 
 class PriceItem(msgspec.Struct, kw_only=True):
     """A row of a price book that priced tries of the call: rates in nano-dollars per million tokens, null where
-    there is none; ``long`` those of prompts beyond 200,000 tokens; ``units`` by use. ``since`` is UTC µs."""
+    there is none; ``long`` those of prompts beyond 200,000 tokens; ``units`` by use. ``from`` and ``until`` are days in California, null for open."""
 
     name: str
     book: str
@@ -96,8 +97,8 @@ class PriceItem(msgspec.Struct, kw_only=True):
     search: int | None
     maps: int | None
     units: dict[str, int]
-    since: int | None
-    until: int | None
+    since: str | None = msgspec.field(name="from")
+    until: str | None
     source: str
     as_of: str
 
@@ -231,6 +232,7 @@ def _fields(row: msgspec.Struct) -> dict[str, Any]:
 
 def _price(used: PriceUsed) -> PriceItem:
     row = used.row
+    since, until = dated.iso_days(row) if row else (None, None)
     return PriceItem(
         name=used.name,
         book=used.book,
@@ -242,8 +244,8 @@ def _price(used: PriceUsed) -> PriceItem:
         search=row.search if row else None,
         maps=row.maps if row else None,
         units=row.units if row else {},
-        since=row.since if row else None,
-        until=row.until if row else None,
+        since=since,
+        until=until,
         source=row.source if row else "",
         as_of=row.as_of if row else "",
     )

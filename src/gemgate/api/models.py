@@ -11,6 +11,7 @@ from msgspec import Meta
 from gemgate.api import named, standing
 from gemgate.api.operation import operation
 from gemgate.api.roles import VIEWER
+from gemgate.core import dated
 from gemgate.core.catalog import Card
 from gemgate.core.pricing import Rates
 from gemgate.core.quota import Bucket
@@ -38,15 +39,15 @@ _USED: Final = (
 class ModelPrice(msgspec.Struct, kw_only=True):
     """A price in force now: nano-dollars for a million tokens, by kind. `long` counts beyond 200,000 prompt tokens.
 
-    `since` and `until` are UTC µs, null for open ends. `id` is the row's name in the price book.
+    `from` and `until` are days in California, null for open. `id` is the row's name in the price book.
     """
 
     id: str
     tier: str
     rates: Rates
     long: Rates | None
-    since: int | None
-    until: int | None
+    since: str | None = msgspec.field(name="from")
+    until: str | None
 
 
 class ModelReach(msgspec.Struct, kw_only=True):
@@ -245,11 +246,16 @@ def _prices(card: Card, outlook: Outlook) -> list[ModelPrice]:
     """The rows of every tier that are in force now."""
     book, now = outlook.snapshot.book, outlook.now
     name = book.resolve(card.id)
-    return [
-        ModelPrice(id=row.id, tier=row.tier, rates=row.rates, long=row.long, since=row.since, until=row.until)
-        for row in book.in_force(now)
-        if row.model == name
-    ]
+    found = []
+    for row in book.in_force(now):
+        if row.model == name:
+            since, until = dated.iso_days(row)
+            found.append(
+                ModelPrice(
+                    id=row.id, tier=row.tier, rates=row.rates, long=row.long, since=since, until=until
+                )
+            )
+    return found
 
 
 def _reach(card: Card, project: str, outlook: Outlook) -> ModelReach:

@@ -327,7 +327,7 @@ def _from_file() -> Problem:
 
 
 def _answer(price: Price, origin: _Origin) -> PriceAnswer:
-    since, until = _iso(dated.days(price))
+    since, until = dated.iso_days(price)
     return PriceAnswer(
         id=price.id,
         model=price.model,

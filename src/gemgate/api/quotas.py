@@ -73,7 +73,7 @@ class RefusalAnswer(msgspec.Struct, kw_only=True):
     """A try that Google refused with 429. `sent_at` is UTC µs, `retry_after` the delay that it named, in µs."""
 
     sent_at: int
-    call: str
+    call_id: str
     model: str
     project: str
     reason: str
@@ -159,7 +159,7 @@ class Quotas(Resource):
             refusals=[
                 RefusalAnswer(
                     sent_at=one.sent_at,
-                    call=spell(one.call_id),
+                    call_id=spell(one.call_id),
                     model=one.model,
                     project=one.project,
                     reason=one.reason,

@@ -162,6 +162,12 @@ def days(price: Price) -> Days:
     return since, until
 
 
+def iso_days(price: Price) -> tuple[str | None, str | None]:
+    """The days that a row holds for as YYYY-MM-DD, None for open."""
+    since, until = (None if day is None else day.isoformat() for day in days(price))
+    return since, until
+
+
 def _outside(had: Days, taken: Days) -> Iterable[Days]:
     """The days that a row keeps when another one takes some: all, those before, those after, both or none."""
     since, until = had
