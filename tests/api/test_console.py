@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,37 @@ def test_health_says_what_is_down_and_why(client: FlaskClient) -> None:
     assert found["gateway"]["url"] == "http://127.0.0.1:1"
     assert found["store"]["reason"] == "there is no database yet"
     assert found["simulated"] is True
+
+
+class Answering(http.server.BaseHTTPRequestHandler):
+    """A gateway that names what is paused and left out."""
+
+    def do_GET(self) -> None:
+        body = b'{"status": "ok", "paused": ["secret-project"], "left_out": [], "store": {"spilled": 3}}'
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on stderr."""
+
+
+def test_health_counts_what_it_must_not_name_to_everybody(tmp_path: Path) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.timeout = 30  # seconds until a test whose request never comes goes on
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        settings = Settings(data=tmp_path, gateway=Gateway(port=server.server_address[1]))
+        answer = build(settings).test_client().get("/api/v1/health")
+        thread.join()
+    assert answer.get_json()["gateway"]["says"] == {
+        "status": "ok",
+        "paused": 1,
+        "left_out": 0,
+        "store": {"spilled": 3},
+    }
+    assert "secret-project" not in answer.text
 
 
 def test_health_sees_the_store(client: FlaskClient, settings: Settings) -> None:

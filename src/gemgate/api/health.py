@@ -27,7 +27,11 @@ namespace = Namespace("health", description="How gemgate is, in parts.")
 
 
 class Gateway(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """The gateway as the console reaches it. ``says`` is its own word, absent when it cannot be reached."""
+    """The gateway as the console reaches it. ``says`` is its own word, absent when it cannot be reached.
+
+    What it names (``paused`` projects, ``left_out`` stored things) is only counted there, since everybody may ask;
+    ``/quotas`` has the names.
+    """
 
     url: str
     reachable: bool
@@ -137,7 +141,12 @@ def _gateway(settings: Settings) -> dict[str, Any]:
     # The gateway's own word on the store stands beside ours: it may be spilling while the file can be read.
     well = status == 200 and said.get("status", "ok") == "ok"
     reason = "" if well else f"status {status}, {said.get('status', 'no word')}"
-    return {"url": url, "reachable": True, "well": well, "reason": reason, "says": said}
+    return {"url": url, "reachable": True, "well": well, "reason": reason, "says": _counted(said)}
+
+
+def _counted(said: dict[str, Any]) -> dict[str, Any]:
+    """The gateway's word with counts in place of names: whoever asks need not have a token."""
+    return {name: len(found) if isinstance(found, list) else found for name, found in said.items()}
 
 
 def _object(body: bytes) -> dict[str, Any]:
