@@ -18,7 +18,7 @@ from gemgate.core.quota import Limits, Window
 from gemgate.core.remedies import REMEDIES
 from gemgate.core.usage import Usage
 from gemgate.core.verdict import Kind
-from gemgate.store import audit, boots, quotas, stored_limits
+from gemgate.store import audit, boots, quotas, stored_limits, stored_routes
 from gemgate.store.connection import reader
 
 API = "/api/v1"
@@ -171,6 +171,22 @@ def test_a_pause_shows_everywhere_leaves_a_trace_and_is_made_once(
         ("pause", False, True),
         ("resume", True, False),
     ]
+
+
+def test_the_pause_of_a_project_that_is_configured_no_more_can_be_lifted(
+    client: FlaskClient, settings: Settings
+) -> None:
+    with writing(settings) as conn:
+        stored_routes.pause(conn, "gone", NOW)
+    assert got(client.get(f"{API}/quotas"))["paused"] == ["gone"]
+    found = got(client.post(f"{API}/projects/gone/resume"))
+    assert (found["name"], found["state"], found["paused_at"]) == ("gone", "no key", 0)
+    assert got(client.get(f"{API}/quotas"))["paused"] == []
+    assert got(client.post(f"{API}/projects/gone/resume"), 404)["code"] == "PROJECT_NOT_FOUND"
+    conn = reader(settings.database)
+    (row,) = audit.listing(conn, 50, 0, {"kind": "project", "subject": "gone"})
+    conn.close()
+    assert (row.action, row.before, row.after) == ("resume", {"paused_at": NOW}, {"paused_at": 0})
 
 
 def test_quotas_show_windows_with_their_source_breakers_with_a_remedy_and_refusals(

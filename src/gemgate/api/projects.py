@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from gemgate.api import context, named, standing
 from gemgate.api.operation import operation
+from gemgate.api.problems import Problem
 from gemgate.api.roles import OPERATOR, VIEWER
 from gemgate.config import Project
 from gemgate.config.installation import installation_secret
@@ -143,8 +144,12 @@ class Resume(Resource):
 
     @operation(namespace, role=OPERATOR, answer=ProjectAnswer, errors=(404,))
     def post(self, name: str) -> ProjectAnswer:
-        """Let a paused project be used again."""
-        _known(name)
+        """Let a paused project be used again.
+
+        Also one that is configured no more: its pause would hold as soon as it came back.
+        """
+        if not _configured(name):
+            return _forget(name)
         with context.changing() as change:
             before = stored_routes.paused(change.conn).get(name, 0)
             if stored_routes.resume(change.conn, name):
@@ -160,9 +165,38 @@ def _looked() -> Iterator[tuple[Outlook, dict[str, int]]]:
 
 def _known(name: str) -> None:
     """Raise Problem 404 for a project that is not configured."""
-    projects = [project.name for project in standing.configuration().projects]
-    if name not in projects:
-        raise named.missing("project", name, projects)
+    if not _configured(name):
+        raise _missing(name)
+
+
+def _configured(name: str) -> bool:
+    return any(project.name == name for project in standing.configuration().projects)
+
+
+def _missing(name: str) -> Problem:
+    return named.missing("project", name, [project.name for project in standing.configuration().projects])
+
+
+def _forget(name: str) -> ProjectAnswer:
+    """Lift the pause of a project that is configured no more. Raises Problem 404 where there is none."""
+    with context.changing() as change:
+        before = stored_routes.paused(change.conn).get(name, 0)
+        if not stored_routes.resume(change.conn, name):
+            raise _missing(name)
+        change.audit("resume", "project", name, {"paused_at": before}, {"paused_at": 0})
+    return ProjectAnswer(
+        name=name,
+        tier="",
+        billing_account="",
+        spend_nano=None,
+        free=False,
+        state="no key",
+        until=0,
+        paused_at=0,
+        keys=[],
+        limits=[],
+        breakers=[],
+    )
 
 
 def _one(name: str) -> ProjectAnswer:
