@@ -49,7 +49,7 @@ def get(client: FlaskClient, name: str, **query: Any) -> dict[str, Any]:
 def test_money_is_told_by_kind_and_by_how_sure_it_is(client: FlaskClient) -> None:
     total = get(client, "costs")["total"]
     assert total["list_nano"] == sum(kind["nano"] for kind in total["kinds"]) > 0
-    assert total["proven_nano"] + total["estimated_nano"] == total["billed_nano"]
+    assert total["proven_nano"] + total["estimated_billed_nano"] == total["billed_nano"]
     assert {"input", "cached", "output", "thoughts", "tool"} <= {kind["kind"] for kind in total["kinds"]}
     assert total["burnt"]["failed_list_nano"] > 0
 

@@ -50,7 +50,7 @@ ifnull(sum(a.input_nano + a.cached_nano + a.output_nano + a.thoughts_nano + a.to
     (SELECT sum(h.nano) FROM charges h WHERE h.attempt_seq = a.seq), 0)) FILTER (WHERE a.list_nano IS NULL), 0)
 """
 FIELDS = (
-    *("tries", "list_nano", "billed_nano", "proven_nano", "estimated_nano", "estimated_list_nano"),
+    *("tries", "list_nano", "billed_nano", "proven_nano", "estimated_billed_nano", "estimated_list_nano"),
     *("unpriced", "unpriced_tokens", "partial_nano"),
 )
 Money = dict[tuple[str, ...], dict[str, int]]
@@ -161,8 +161,8 @@ def test_its_parts_make_the_whole(stage: Stage, ask: Ask, which: int) -> None:
         shown.append((answer.others.total, answer.others.series))
     for total, series in shown:
         assert sum(kind.nano for kind in total.kinds) == total.list_nano + total.partial_nano
-        assert total.proven_nano + total.estimated_nano == total.billed_nano
-        for field in ("calls", "list_nano", "billed_nano", "estimated_nano", "unpriced", "saved_nano"):
+        assert total.proven_nano + total.estimated_billed_nano == total.billed_nano
+        for field in ("calls", "list_nano", "billed_nano", "estimated_billed_nano", "unpriced", "saved_nano"):
             assert sum(getattr(point, field) for point in series) == getattr(total, field)
         parts = [sum(getattr(point, f"{kind}_nano") for kind in (*TOKENS, "other")) for point in series]
         assert sum(parts) == total.list_nano + total.partial_nano

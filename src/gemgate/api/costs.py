@@ -22,7 +22,7 @@ class CostsOfSpan(Resource):
         """What a span cost, in nano-dollars.
 
         `list_nano` is the list price, `billed_nano` what Google charges (0 on a free tier): `proven_nano` of it from
-        Google's counts, `estimated_nano` where an answer was not seen whole. Tries without a known price are in none
-        of these: `unpriced` counts them. Money counts at the target of each try, calls at their final one.
+        Google's counts, `estimated_billed_nano` where an answer was not seen whole. Tries without a known price are
+        in none of these: `unpriced` counts them. Money counts at the target of each try, calls at their final one.
         """
         return answered(query, costs.report)

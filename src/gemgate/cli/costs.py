@@ -71,13 +71,13 @@ def _lines(answer: CostAnswer) -> list[Line]:
     def known(nano: int | None) -> str:
         return priced(nano, total.unpriced)
 
-    estimated = [one.estimated_nano for one in series]
-    proven = [one.billed_nano - one.estimated_nano for one in series]
+    estimated = [one.estimated_billed_nano for one in series]
+    proven = [one.billed_nano - one.estimated_billed_nano for one in series]
     lines = [
         Line("List price", known, total.list_nano, then("list_nano"), [one.list_nano for one in series]),
         Line("Billed", known, total.billed_nano, then("billed_nano"), [one.billed_nano for one in series]),
         Line("  proven", known, total.proven_nano, then("proven_nano"), proven),
-        Line("  estimated", money, total.estimated_nano, then("estimated_nano"), estimated),
+        Line("  estimated", money, total.estimated_billed_nano, then("estimated_billed_nano"), estimated),
         Line(
             "Saved by caching",
             money,
@@ -159,7 +159,7 @@ def _steps(sheet: Sheet, answer: CostAnswer) -> None:
     most = max(one.list_nano for one in answer.series)
     rows = [
         [
-            *(money(one) for one in (point.list_nano, point.billed_nano, point.estimated_nano)),
+            *(money(one) for one in (point.list_nano, point.billed_nano, point.estimated_billed_nano)),
             *(money(one) for one in (point.saved_nano, point.burnt_nano)),
             count(point.unpriced) if point.unpriced else "",
             bar(point.list_nano, most),
@@ -189,7 +189,7 @@ def _groups(sheet: Sheet, answer: CostAnswer, group: tuple[str, ...]) -> None:
             *names,
             priced(total.list_nano, total.unpriced),
             priced(total.billed_nano, total.unpriced),
-            money(total.estimated_nano),
+            money(total.estimated_billed_nano),
             money(total.saved_nano),
             money(_wasted(total)),
             count(total.tries),

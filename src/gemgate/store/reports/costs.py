@@ -2,7 +2,8 @@
 
 Laws:
 
-- the kinds sum to ``list_nano`` and ``partial_nano``; ``proven_nano`` and ``estimated_nano`` to ``billed_nano``;
+- the kinds sum to ``list_nano`` and ``partial_nano``; ``proven_nano`` and ``estimated_billed_nano`` to
+  ``billed_nano``;
 - a try of which anything has no known price is in no sum but ``partial_nano``, with what is known of it: ``unpriced``
   counts such tries, ``unpriced_tokens`` their tokens;
 - each token is of one kind: those of a modality with a rate of its own are in no other;
@@ -82,7 +83,7 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
     list_nano: int
     billed_nano: int
     proven_nano: int
-    estimated_nano: int
+    estimated_billed_nano: int
     estimated_list_nano: int
     unpriced: int
     unpriced_tokens: int
@@ -94,14 +95,14 @@ class Costs(msgspec.Struct, frozen=True, kw_only=True):
 
 class CostPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One bucket of a series: its start (UTC µs, and ISO 8601 in the zone) and its money at list price by kind, where
-    ``other_nano`` is what is not charged by plain tokens; ``estimated_nano`` is billed, as of a total."""
+    ``other_nano`` is what is not charged by plain tokens; ``estimated_billed_nano`` is billed, as of a total."""
 
     start: int
     time: str
     calls: int
     list_nano: int
     billed_nano: int
-    estimated_nano: int
+    estimated_billed_nano: int
     unpriced: int
     saved_nano: int
     burnt_nano: int
@@ -169,7 +170,7 @@ def _costs(numbers: Numbers) -> Costs:
         list_nano=numbers["list_nano"],
         billed_nano=billed,
         proven_nano=billed - estimated,
-        estimated_nano=estimated,
+        estimated_billed_nano=estimated,
         estimated_list_nano=numbers["estimated_list_nano"],
         unpriced=numbers["unpriced"],
         unpriced_tokens=numbers["unpriced_tokens"],
@@ -217,7 +218,6 @@ def _series(times: list[tuple[int, str]], series: list[Numbers]) -> tuple[CostPo
             CostPoint(
                 start=start,
                 time=time,
-                estimated_nano=facts[_ESTIMATED],
                 burnt_nano=sum([facts[place] for place in _BURNT]),
                 **{name: facts[place] for name, place in _PLAIN},
             )
@@ -225,10 +225,5 @@ def _series(times: list[tuple[int, str]], series: list[Numbers]) -> tuple[CostPo
     return tuple(points)
 
 
-_ESTIMATED: Final = INDEX["estimated_billed_nano"]
 _BURNT: Final = tuple(INDEX[f"{waste}_list_nano"] for waste in _WASTES)
-_PLAIN: Final = tuple(
-    (name, INDEX[name])
-    for name in CostPoint.__struct_fields__
-    if name not in ("start", "time", "estimated_nano", "burnt_nano")
-)
+_PLAIN: Final = tuple((name, INDEX[name]) for name in CostPoint.__struct_fields__ if name in INDEX)
