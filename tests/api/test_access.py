@@ -206,6 +206,15 @@ def test_without_a_record_reading_says_so(tmp_path: Path) -> None:
     assert client.get("/api/v1/health").status_code == 200
 
 
+def test_a_record_that_was_taken_away_lets_nobody_in(settings: Settings, client: FlaskClient) -> None:
+    """It would say that a token is needed. What is asked here needs no record itself."""
+    put(settings, "ann", "admin")
+    asked = {"model": "some", "prompt": "x"}
+    assert code(client.post("/api/v1/generate", json=asked)) == (401, "TOKEN_NEEDED")
+    settings.database.rename(settings.data / "elsewhere.db")
+    assert code(client.post("/api/v1/generate", json=asked)) == (503, "STORE_DOWN")
+
+
 def test_a_record_that_was_replaced_is_opened_anew(settings: Settings, client: FlaskClient) -> None:
     assert client.get("/api/v1/events").get_json()["items"] == []
     other = settings.data / "other.db"
