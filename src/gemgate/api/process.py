@@ -28,6 +28,9 @@ from gemgate.jobs.runner import Runner
 from gemgate.jobs.table import JOBS
 
 _THREADS = 48
+# Fewer than the 1,024 files that a process may usually have open: the record needs some.
+_CLIENTS = 900
+_IDLE = 30  # seconds after which a connection that asks nothing is closed
 
 
 def _leave(*_: object) -> None:
@@ -76,6 +79,10 @@ def _serve(settings: Settings, door: socket.socket) -> None:
         app,
         sockets=[door],
         threads=_THREADS,
+        connection_limit=_CLIENTS,
+        channel_timeout=_IDLE,
+        cleanup_interval=_IDLE // 3,
+        asyncore_use_poll=True,  # select() cannot look at so many
         ident="gemgate",
         clear_untrusted_proxy_headers=True,
         max_request_body_size=2 * MAX_BODY,
