@@ -136,6 +136,17 @@ def test_a_silent_feed_beats_and_says_how_far_it_has_looked(settings: Settings) 
         assert next(feed).startswith(b"id: 8\nevent: call\ndata: {")
 
 
+def test_who_has_seen_more_than_there_is_hears_so_and_begins_at_the_newest(settings: Settings) -> None:
+    """An older record was brought back."""
+    settle(settings, some(3))
+    with contextlib.closing(reader(settings.database)) as conn:
+        feed = follow(conn, Wanted(), 999_999_999, lambda _: None)
+        assert next(feed).startswith(b"retry: ")
+        assert next(feed) == b'id: 3\nevent: anew\ndata: {"asked":999999999,"newest":3}\n\n'
+        settle(settings, some(1))
+        assert next(feed).startswith(b"id: 4\nevent: call\n")
+
+
 def test_what_cannot_be_followed_is_a_problem(settings: Settings) -> None:
     client = build(settings).test_client()
     for query, headers, field in (
@@ -143,6 +154,7 @@ def test_what_cannot_be_followed_is_a_problem(settings: Settings) -> None:
         ({}, {"Last-Event-ID": "abc"}, "Last-Event-ID"),
         ({}, {"Last-Event-ID": "9" * 30}, "Last-Event-ID"),
         ({"limit": "5"}, {}, "limit"),
+        ({"status": "200\n"}, {}, "status"),
     ):
         answer = client.get("/api/v1/calls/live", query_string=query, headers=headers)
         assert answer.status_code == 400

@@ -5,6 +5,8 @@ Laws:
 - an event's id is the call's ``seq``; who comes back with the last one goes on after it, with no gap and no double:
   ``seq`` grows in the order of commits, so who has seen one has seen all below it;
 - each look at the record is a short read transaction of its own, of so many calls at most;
+- a ``seq`` above the newest is of another record (a backup was brought back): the feed says so and begins at the
+  newest, for else it would be silent until that number comes round;
 - where calls pass that the filters do not want, the beat carries their ``seq`` as id, so that coming back is cheap.
 """
 
@@ -32,7 +34,7 @@ from gemgate.store.reports import calls as record
 from gemgate.store.reports.listing import matches
 from gemgate.store.reports.listing_terms import Wanted
 
-__all__ = ["Live", "follow", "namespace"]
+__all__ = ["Anew", "Live", "follow", "namespace"]
 
 PAUSE: Final = 0.25
 """Seconds between looks for new calls."""
@@ -56,6 +58,13 @@ class LiveQuery(Filters, forbid_unknown_fields=True, kw_only=True):
     ] = None
 
 
+class Anew(msgspec.Struct):
+    """The feed begins anew: after the call of ``newest``, since none of ``asked`` is on record."""
+
+    asked: int
+    newest: int
+
+
 @namespace.route("/live")
 class Live(Resource):
     """New calls as they are recorded."""
@@ -66,7 +75,9 @@ class Live(Resource):
 
         An event is named `call`, its id is the call's `seq`, its data the call as the list gives it, in one line of
         JSON. Come back with the last id in `Last-Event-ID` (browsers do) or `after`, and nothing is missed or told
-        twice. Comments are sent in silence. An event named `problem` ends the feed when the record cannot be read.
+        twice. Comments are sent in silence. An event named `anew` says that the last id is above the newest call's,
+        because an older record was brought back: its data has `asked` and `newest`, and the feed goes on after the
+        newest. An event named `problem` ends the feed when the record cannot be read.
         """
         which = wanted(query)
         after = _after(query)
@@ -91,6 +102,11 @@ def follow(
     """
     silent = 0.0
     yield b"retry: 1000\n: the feed begins\n\n"
+    with reading(conn):
+        newest = record.latest(conn)
+    if after > newest:
+        yield b"id: %d\nevent: anew\ndata: %b\n\n" % (newest, msgspec.json.encode(Anew(after, newest)))
+        after = newest
     while True:
         with reading(conn):
             newest = record.latest(conn)
