@@ -19,7 +19,7 @@ import msgspec
 from flask import Flask, Response, g, has_request_context, request
 from werkzeug.exceptions import HTTPException
 
-from gemgate.core.errors import Refused
+from gemgate.core.errors import Refused, place_of
 from gemgate.insight.plan import TooMuch
 from gemgate.insight.spans import BadAsk
 
@@ -114,7 +114,8 @@ def answer(problem: Problem) -> Response:
     made = Response(body_of(problem, request_id()), problem.status, content_type=MEDIA)
     if problem.retry_after is not None:
         made.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
-    if problem.status == 401:
+    # A virtual key that the gateway does not take is no token of the console's.
+    if problem.status == 401 and problem.code.startswith("TOKEN_"):
         made.headers["WWW-Authenticate"] = 'Bearer realm="gemgate"'
     return made
 
@@ -178,7 +179,11 @@ def on_fault(error: Exception) -> Response:
         return answer(Problem(422, "TOO_MUCH", detail, error.advice))
     # The kind and place alone: a fault's text may carry what a caller sent.
     _LOG.error(
-        "%s while answering %s %s (%s)", type(error).__name__, request.method, request.url_rule, _place(error)
+        "%s while answering %s %s (%s)",
+        type(error).__name__,
+        request.method,
+        request.url_rule,
+        place_of(error),
     )
     return answer(Problem(500, "INTERNAL", "The console failed at this request; its log says where."))
 
@@ -187,13 +192,6 @@ def install(app: Flask) -> None:
     """Answer every error of the app as problem details."""
     app.register_error_handler(HTTPException, on_http_error)
     app.register_error_handler(Exception, on_fault)
-
-
-def _place(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
 
 
 _PHRASES: Final = frozenset(int(status) for status in http.HTTPStatus)

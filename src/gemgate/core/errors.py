@@ -60,3 +60,12 @@ class Refused(Exception):
     def rpc(self) -> str:
         """The google.rpc.Code name that goes with the status."""
         return RPC_STATUS.get(self.status, "UNKNOWN")
+
+
+def place_of(error: BaseException) -> str:
+    """Where a fault was raised, as ``module:line``: what a log may say of it, for its text may carry what a caller
+    sent."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "?" if trace is None else f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"

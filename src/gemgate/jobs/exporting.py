@@ -30,7 +30,7 @@ import msgspec
 from gemgate.insight.plan import TooMuch
 from gemgate.jobs.formats import Csv, JsonLines, Sheet
 from gemgate.store import exports, jobs
-from gemgate.store.connection import Connection, reader, sliced, visitor
+from gemgate.store.connection import Connection, reader, slice_, visitor
 from gemgate.store.database import FILE
 from gemgate.store.exports import Chunk, Column, Sums
 from gemgate.store.reports.listing_terms import Wanted
@@ -209,15 +209,8 @@ class _Work:
 
 def _written(conn: Connection, work: Callable[[Connection], bool]) -> bool:
     """What ``work`` gives, in a short write transaction."""
-    results: list[bool] = []
-
-    def step(inside: Connection) -> bool:
-        """All of it."""
-        results.append(work(inside))
-        return False
-
-    sliced(conn, step)
-    return results[0]
+    with slice_(conn):
+        return work(conn)
 
 
 def _now() -> int:

@@ -25,10 +25,11 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
+from gemgate.core.errors import place_of
 from gemgate.jobs.context import Context
 from gemgate.jobs.table import Job
 from gemgate.store import job_runs, version
-from gemgate.store.connection import sliced, visitor
+from gemgate.store.connection import slice_, visitor
 
 _LOG = logging.getLogger(__name__)
 _OFTEN: Final = 10_000_000
@@ -96,7 +97,7 @@ class Runner:
             message, ok = job.run(self._context), True
         except Exception as error:  # noqa: BLE001 - the edge of a job
             # The kind and place alone: a fault's text may carry what a caller sent.
-            message, ok = f"{type(error).__name__} at {_place(error)}", False
+            message, ok = f"{type(error).__name__} at {place_of(error)}", False
             _LOG.error("the job %s failed: %s", job.name, message)
         ended = time.time_ns() // 1000
         self._untold[job.name] += 1
@@ -117,14 +118,8 @@ class Runner:
             self._told[job.name], self._untold[job.name] = (ended, ok), 0
 
     def _tell(self, run: job_runs.Run) -> None:
-        with contextlib.closing(visitor(self._context.database)) as conn:
-
-            def step(inside: sqlite3.Connection) -> bool:
-                """Put the run down."""
-                job_runs.put(inside, run)
-                return False
-
-            sliced(conn, step)
+        with contextlib.closing(visitor(self._context.database)) as conn, slice_(conn):
+            job_runs.put(conn, run)
 
     def _usable(self) -> bool:
         """Whether there is a record of our schema to work on."""
@@ -132,10 +127,3 @@ class Runner:
             with contextlib.suppress(sqlite3.Error, OSError):
                 self._ready = version.found(self._context.database) == version.HEAD
         return self._ready
-
-
-def _place(error: BaseException) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "?" if trace is None else f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}"
