@@ -97,7 +97,7 @@ class ExportsQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     limit: named.Limit = 50
     cursor: Annotated[
-        str, Meta(max_length=20, pattern="^[0-9]*$", description="`next` of the page before.")
+        str, Meta(max_length=20, pattern=r"^[0-9]*$(?!\n)", description="`next` of the page before.")
     ] = ""
 
 

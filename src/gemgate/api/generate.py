@@ -52,6 +52,10 @@ _SLACK: Final = 30.0
 _CHUNK: Final = 65_536
 _ERROR: Final = 1_048_576
 _KEY: Final = "x-gemgate-key"
+_KEYED: Final = (
+    "The gateway says so of the virtual key, not of the console's token: send one that `gemgate keys create` has"
+    " printed in x-gemgate-key."
+)
 
 _places = threading.BoundedSemaphore(MOST)
 
@@ -158,7 +162,7 @@ def _sent(
     key = request.headers.get(_KEY, "").strip()
     if key:
         if not (key.isascii() and key.isprintable()):
-            raise Problem(401, "KEY_UNKNOWN", "The key is not one of this gateway's.")
+            raise Problem(401, "KEY_UNKNOWN", "The key is not one of this gateway's.", _KEYED)
         question.headers[_KEY] = key.encode()
     else:
         try:
@@ -204,7 +208,8 @@ def _problem(found: plain.Fault, status: int, wait: float) -> Problem:
     detail = (found.message.rstrip(". ") or "The gateway refused it") + f"{call}."
     if status not in (*STATUSES, *_ALWAYS):
         detail, status = f"Status {status}: {detail}", 502
-    return Problem(status, found.code or "REFUSED", detail, found.hint, retry_after=wait or None)
+    hint = _KEYED if status == 401 else found.hint
+    return Problem(status, found.code or "REFUSED", detail, hint, retry_after=wait or None)
 
 
 def _broken() -> Problem:

@@ -14,8 +14,9 @@ from gemgate.dialects.gemini import plain
 from gemgate.dialects.gemini.plain import Said
 
 _ROLES: Final = {"user": "user", "model": "model", "assistant": "model"}
+# A dollar sign alone lets a line break after the name through; \Z would be Python's alone, and the document tells it.
 _Name = Annotated[
-    str, Meta(max_length=120, pattern=r"^((models/)?(tunedModels/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99})?$")
+    str, Meta(max_length=120, pattern=r"^(((models|tunedModels)/)?[A-Za-z0-9][A-Za-z0-9._-]{0,99})?$(?!\n)")
 ]
 _Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
@@ -95,7 +96,9 @@ def asked(question: Question) -> Asked:
     said = [Said(_ROLES[one.role], one.content) for one in question.messages] or [
         Said("user", question.prompt)
     ]
-    name = (question.model or question.route).removeprefix("models/")
+    name = question.model or question.route
+    if not name.startswith(("models/", "tunedModels/")):
+        name = f"models/{name}"
     method = "streamGenerateContent" if question.stream else "generateContent"
     headers = {"Content-Type": b"application/json", "User-Agent": f"gemgate-console/{__version__}".encode()}
     if question.tags:
@@ -103,7 +106,7 @@ def asked(question: Question) -> Asked:
     if question.user:
         headers["x-gemgate-user"] = question.user.encode()
     return Asked(
-        path=f"/v1beta/models/{quote(name, safe='/')}:{method}",
+        path=f"/v1beta/{quote(name, safe='/')}:{method}",
         query="?alt=sse" if question.stream else "",
         body=plain.question(said, question.system, _config(options)),
         headers=headers,

@@ -18,7 +18,7 @@ _MOST: Final = 2**63 - 1
 _DIGITS: Final = re.compile(r"[0-9A-Fa-f-]{1,36}")
 _Text = Annotated[str, Meta(max_length=200)]
 _Whole = Annotated[int, Meta(ge=0, le=_MOST)]
-_Status = Annotated[str, Meta(pattern=r"^[1-9](xx|[0-9][0-9])$")]
+_Status = Annotated[str, Meta(pattern=r"^[1-9](xx|[0-9][0-9])$(?!\n)")]
 
 
 def _names(what: str) -> Any:
