@@ -46,9 +46,9 @@ def test_equal_bodies_stand_once(conn: Connection) -> None:
         payloads.keep(conn, body(b"the same " * 50, call, side))
     payloads.keep(conn, body(b"another", two, RESPONSE))  # a side that is there already stays
     assert count(conn)[0] == 3
-    assert payloads.body(conn, two, RESPONSE) == b"the same " * 50
-    assert payloads.body(conn, one, RESPONSE) is None
-    (stored,) = payloads.of_call(conn, one)
+    assert payloads.body(conn, two, RESPONSE, START) == b"the same " * 50
+    assert payloads.body(conn, one, RESPONSE, START) is None
+    (stored,) = payloads.of_call(conn, one, START)
     assert (stored.side, stored.size, stored.whole, stored.redacted) == ("request", 450, True, 2)
     assert stored.sha256 == hashlib.sha256(b"the same " * 50).hexdigest()
 
@@ -66,6 +66,34 @@ def test_what_is_too_old_goes_and_a_shared_body_with_its_last_pointer(conn: Conn
     assert count(conn) == (0, 0, 0)
 
 
+def test_what_is_over_its_time_is_not_read_though_it_is_there(conn: Connection) -> None:
+    call = identity()
+    payloads.keep(conn, body(b"secret", call, keep=HOUR))
+    before, after = START + HOUR - 1, START + HOUR
+    assert payloads.body(conn, call, REQUEST, before) == b"secret"
+    assert len(payloads.of_call(conn, call, before)) == 1
+    assert payloads.body(conn, call, REQUEST, after) is None
+    assert payloads.of_call(conn, call, after) == []
+    assert count(conn)[:2] == (1, 1)
+    # Without a time it is the clock's.
+    payloads.keep(conn, body(b"old", call, RESPONSE, at=1))
+    assert payloads.body(conn, call, RESPONSE) is None
+
+
+def test_tidying_goes_until_nothing_is_over_or_somebody_ends_it(conn: Connection) -> None:
+    for _ in range(5):
+        payloads.keep(conn, body(b"x", identity(), at=1))
+    conn.keep()
+    assert payloads.tidy(conn, 1e9, 10**9, lambda: True) == 1
+    assert payloads.tidy(conn, 1e9, 10**9, lambda: False) == 4
+    assert payloads.tidy(conn, 1e9, 10**9, lambda: False) == 0
+
+
+def test_a_rule_made_when_more_could_be_kept_keeps_no_more_than_now(conn: Connection) -> None:
+    payloads.put_rule(conn, Rule(scope="key", of="alice", max_bytes=4 * 2**20))
+    assert [rule.max_bytes for rule in payloads.rules(conn)] == [payloads.MOST_BYTES]
+
+
 def test_the_oldest_go_when_all_take_too_much(conn: Connection) -> None:
     calls = [identity() for _ in range(6)]
     for place, call in enumerate(calls):
@@ -75,7 +103,9 @@ def test_the_oldest_go_when_all_take_too_much(conn: Connection) -> None:
         pass
     left = count(conn)
     assert left[2] <= size // 2
-    assert [bool(payloads.of_call(conn, call)) for call in calls] == [place < left[0] for place in range(6)]
+    assert [bool(payloads.of_call(conn, call, START)) for call in calls] == [
+        place < left[0] for place in range(6)
+    ]
 
 
 def test_rules_are_kept_and_each_change_counts(conn: Connection) -> None:

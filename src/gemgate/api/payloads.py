@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
 from flask import Response
@@ -26,7 +26,6 @@ namespace = Namespace(
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _CENTURY: Final = 100 * 365 * 86_400
-Scope = Literal["key", "route"]
 
 
 class RuleBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -103,11 +102,12 @@ class OneRule(Resource):
                 created_at=before.created_at if before is not None else context.now(),
             )
             payloads.put_rule(change.conn, rule)
-            change.audit("put", "payload_rule", f"{scope}/{of}", _plain(before), _plain(rule))
+            action = "create" if before is None else "change"
+            change.audit(action, "payload_rule", f"{scope}/{of}", _plain(before), _plain(rule))
         return rule
 
-    @operation(namespace, role=Role.ADMIN, status=204, errors=(404,))
-    def delete(self, scope: str, of: str) -> None:
+    @operation(namespace, role=Role.ADMIN, answer=Rule, errors=(404,))
+    def delete(self, scope: str, of: str) -> Rule:
         """Keep no more bodies of a key's or route's calls.
 
         What is stored stays until its time is over.
@@ -119,6 +119,7 @@ class OneRule(Resource):
                 raise Problem(404, "RULE_NOT_FOUND", "There is no such rule.")
             payloads.drop_rule(change.conn, scope, of)
             change.audit("delete", "payload_rule", f"{scope}/{of}", _plain(before))
+        return before
 
 
 @namespace.route("/<string:call_id>")

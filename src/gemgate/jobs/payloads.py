@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import Final
 
 from gemgate.jobs.context import Context
 from gemgate.store import payloads
-from gemgate.store.connection import Connection, reader, sliced, visitor
+from gemgate.store.connection import visitor
 
 PERIOD: Final = 30.0
 """Seconds between two looks."""
@@ -17,20 +16,6 @@ PERIOD: Final = 30.0
 def run(context: Context) -> str:
     """One look. What is found goes in short slices with pauses, until the process is to end."""
     part = context.settings.payloads
-    now = time.time_ns() // 1000
-    oldest = now - round(part.keep * 1_000_000)
-    with contextlib.closing(reader(context.database)) as conn:
-        if not payloads.over(conn, now, oldest, part.max_bytes):
-            return ""
-    gone = 0
-
-    def step(inside: Connection) -> bool:
-        """One body."""
-        nonlocal gone
-        more = payloads.forget_one(inside, now, oldest, part.max_bytes)
-        gone += more
-        return more and not context.stopping.is_set()
-
     with contextlib.closing(visitor(context.database)) as conn:
-        sliced(conn, step)
-    return f"{gone:,} stored bodies were taken away."
+        gone = payloads.tidy(conn, part.keep, part.max_bytes, context.stopping.is_set)
+    return f"{gone:,} stored bodies were taken away." if gone else ""

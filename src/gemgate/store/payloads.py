@@ -6,6 +6,7 @@ Laws:
 - a body that no call points to any more is deleted with its last pointer;
 - ``marks`` counts the bytes that all bodies take (compressed), in the transaction that changes them, so that the cap
   needs no look at all of them;
+- a body whose time is over is not read any more, whether or not it has been deleted yet;
 - every change of a rule counts the revision ``payloads`` up.
 """
 
@@ -13,20 +14,22 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import time
 import zlib
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from gemgate.core.redaction import Rules
 from gemgate.store import revisions
-from gemgate.store.connection import Connection
+from gemgate.store.connection import Connection, sliced
 
 REQUEST: Final = 0
 RESPONSE: Final = 1
 SIDES: Final = ("request", "response")
-MOST_BYTES: Final = 4 * 2**20
-"""What a rule may keep of one body: its write must stay a short one."""
+MOST_BYTES: Final = 2**20
+"""What a rule may keep of one body: its write must stay a short one (4 MiB took three times a slice)."""
 
 _BYTES: Final = "payloads.bytes"
 _LEVEL: Final = 6
@@ -146,12 +149,12 @@ def keep(conn: Connection, body: Body) -> None:
     )
 
 
-def of_call(conn: sqlite3.Connection, call_id: bytes) -> list[Stored]:
-    """What is stored of a call, the request first."""
+def of_call(conn: sqlite3.Connection, call_id: bytes, now: int | None = None) -> list[Stored]:
+    """What is stored of a call at ``now`` (UTC µs), the request first."""
     rows = conn.execute(
         "SELECT c.side, p.digest, c.size, c.whole, c.redacted, c.at, c.expires_at FROM call_payloads AS c"
-        " JOIN payloads AS p ON p.id = c.payload_id WHERE c.call_id = ? ORDER BY c.side",
-        (call_id,),
+        " JOIN payloads AS p ON p.id = c.payload_id WHERE c.call_id = ? AND c.expires_at > ? ORDER BY c.side",
+        (call_id, _now(now)),
     )
     return [
         Stored(
@@ -167,12 +170,12 @@ def of_call(conn: sqlite3.Connection, call_id: bytes) -> list[Stored]:
     ]
 
 
-def body(conn: sqlite3.Connection, call_id: bytes, side: int) -> bytes | None:
-    """The stored body of one side of a call; None when there is none."""
+def body(conn: sqlite3.Connection, call_id: bytes, side: int, now: int | None = None) -> bytes | None:
+    """The stored body of one side of a call at ``now`` (UTC µs); None when there is none."""
     row = conn.execute(
         "SELECT p.body FROM call_payloads AS c JOIN payloads AS p ON p.id = c.payload_id"
-        " WHERE c.call_id = ? AND c.side = ?",
-        (call_id, side),
+        " WHERE c.call_id = ? AND c.side = ? AND c.expires_at > ?",
+        (call_id, side, _now(now)),
     ).fetchone()
     return None if row is None else zlib.decompress(row[0])
 
@@ -205,6 +208,32 @@ def forget_one(conn: Connection, now: int, oldest: int, most: int) -> bool:
     return True
 
 
+def tidy(conn: Connection, keep: float, most: int, ended: Callable[[], bool]) -> int:
+    """Delete what is older than ``keep`` seconds or too much, in slices, until there is nothing or it is ``ended``.
+
+    ``conn`` is a visitor. Returns the number of bodies that went. Raises sqlite3.Error.
+    """
+    now = _now(None)
+    oldest = now - round(keep * 1_000_000)
+    if not over(conn, now, oldest, most):
+        return 0
+    gone = 0
+
+    def step(inside: Connection) -> bool:
+        """One body."""
+        nonlocal gone
+        more = forget_one(inside, now, oldest, most)
+        gone += more
+        return more and not ended()
+
+    sliced(conn, step)
+    return gone
+
+
+def _now(given: int | None) -> int:
+    return time.time_ns() // 1000 if given is None else given
+
+
 def _next(conn: sqlite3.Connection, now: int, oldest: int, most: int) -> tuple[bytes, int, int] | None:
     """The pointer that goes next: call, side, body."""
     columns = "SELECT call_id, side, payload_id FROM call_payloads"
@@ -229,7 +258,7 @@ def _rule(row: tuple[str, str, str, int, int, int]) -> Rule:
         scope=scope,
         of=of,
         redact=msgspec.json.decode(redact, type=Rules),
-        max_bytes=most,
+        max_bytes=min(most, MOST_BYTES),
         keep_seconds=keep_for,
         created_at=made,
     )
