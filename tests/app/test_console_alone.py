@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -106,6 +107,35 @@ def test_a_changed_file_is_checked_before_it_is_used(tmp_path: Path) -> None:
         one.until("is not used")
         assert "gateway.prot" in one.until("gateway.prot")
         assert get(one.running()["console"]["url"] + "/healthz")[0] == 200
+
+
+def test_the_console_goes_by_a_changed_file_at_its_address(tmp_path: Path) -> None:
+    path = tmp_path / "gemgate.toml"
+    project = '[[project]]\nname = "a"\nkey = "AIzaPlantedForTheReloadTest000000000000"\n'
+    path.write_text(project, "utf-8")
+    path.chmod(0o600)
+    with served(tmp_path, *ALONE, "--config", str(path)) as one:
+        one.until("use it")
+        before = one.running()["console"]
+        routes = before["url"] + "/api/v1/routes"
+        assert json.loads(get(routes)[1])["items"] == []
+        route = '[[route]]\nname = "rr"\ntargets = ["gemini-3.8-flash@a"]\n'
+        path.write_text(f'{project}{route}[console]\nhost = "127.0.0.2"\n', "utf-8")
+        one.until("is reloaded")
+        one.until("console runs again")
+        after = one.running()["console"]
+        assert (after["url"], after["pid"] != before["pid"]) == (before["url"], True)
+        (shown,) = json.loads(get(routes)[1])["items"]
+        assert (shown["name"], shown["source"]) == ("rr", "file")
+        os.kill(after["pid"], signal.SIGHUP)  # one that is sent to it alone does not leave it dead
+        one.until("console died (SIGHUP)")
+        one.until("runs again")
+        one.signal(signal.SIGHUP)  # nothing has changed: it stays
+        one.until("is reloaded")
+        assert get(one.running()["console"]["url"] + "/healthz")[0] == 200
+        one.signal(signal.SIGTERM)
+        assert one.wait() == 0
+        assert len([line for line in one.lines if "runs again" in line]) == 2
 
 
 def test_a_database_of_a_later_gemgate_is_left_alone(tmp_path: Path) -> None:

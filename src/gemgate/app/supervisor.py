@@ -5,6 +5,8 @@ One thread, one selector: children's stdout and signals wake it. Laws:
 - the gateway and the simulator start together, the console when the gateway is ready;
 - a child that dies is started again at the same port, after a pause that grows; but one that dies before the
   gateway was ever ready ends everything, for it would not do better the next time;
+- a changed configuration goes to the gateway in place, and the console is started again with it at its port, so that
+  both go by the same file;
 - stopping goes gateway (and console) first, simulator last: calls under way may still need it;
 - a second SIGTERM or SIGINT kills at once.
 """
@@ -85,6 +87,8 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._announced = False
         self._stopping = False
+        self._renewed = False  # the console was told to end, and comes back with another configuration
+        self._latest = settings  # as the file was at the last reload
         self._code = 0
         # Where there is no file yet, one may come: `gemgate init` and an editor, while the simulator runs.
         self._watched = settings.source or settings.data / FILE_NAME
@@ -156,7 +160,8 @@ class Supervisor:
             role.ready = True
             role.port = role.child.port
             self._announce()
-            if role.deaths:
+            if role.deaths or (self._renewed and role.name == CONSOLE):
+                self._renewed = False
                 self._say(f"{role.name} runs again at {role.url}")
 
     def _announce(self) -> None:
@@ -197,9 +202,13 @@ class Supervisor:
         code = role.child.code
         if code is None:
             return
+        told = role.stop_by is not None
         self._bury(role)
         if self._stopping:
             self._dismiss_last()
+            return
+        if told:
+            role.again_at, self._renewed = now, True
             return
         if not self._announced:
             self._say(f"{role.name} stopped before it was ready ({_ending(code)}); see its message above.")
@@ -269,10 +278,20 @@ class Supervisor:
                 "The changed configuration leads to another upstream: restart `gemgate serve` to use it."
             )
             return
-        # Host, port and folder stay as they are until a restart; the gateway takes the rest.
+        # Host, port and folder stay as they are until a restart; the children take the rest.
         if gateway is not None and gateway.child is not None:
             gateway.child.signal(signal.SIGHUP)
-            self._say("The configuration is reloaded.")
+        self._renew(fresh)
+        self._say("The configuration is reloaded.")
+
+    def _renew(self, fresh: Settings) -> None:
+        """Start the console again, unless all that has changed is what it reads by itself, such as a price file."""
+        console = self._roles.get(CONSOLE)
+        if console is None or fresh == self._latest:
+            return
+        self._latest = fresh
+        console.environment = {**console.environment, "GEMGATE_CONSOLE_HOST": console.host}
+        self._dismiss([CONSOLE])
 
 
 def _ending(code: int) -> str:
