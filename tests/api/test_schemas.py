@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from msgspec import Meta
 from werkzeug.datastructures import MultiDict
 
-from gemgate.api import reading, schemas
+from gemgate.api import glossary, reading, schemas
 from gemgate.api.problems import Problem
 
 
@@ -64,9 +64,11 @@ def test_a_struct_is_told_in_swaggers_words() -> None:
         "type": "array",
         "items": {"type": "string", "enum": ["a", "b"]},
         "default": [],
+        "description": glossary.field("Body", "kinds"),
     }
     assert body["properties"]["share"] == {
         "type": "number",
+        "description": glossary.field("Body", "share"),
         "minimum": 0,
         "exclusiveMinimum": True,
         "maximum": 1,
@@ -92,6 +94,42 @@ def test_a_query_is_told_as_parameters() -> None:
     assert found["must"]["required"]
     assert "x-nullable" not in found["least"]
     assert "from" in found
+
+
+class Wide(msgspec.Struct):
+    """What once lost something on its way into the document."""
+
+    status: Annotated[list[str], Meta(examples=["4xx"])] = []
+    models: Annotated[list[str], Meta(examples=[["a", "b"]])] = []
+    names: list[str] | None = None
+    most: Annotated[int, Meta(le=2**62)] = 0
+    held: Inner | None = None
+    block: Inner = msgspec.field(default_factory=lambda: Inner(1))
+
+
+def test_the_example_of_a_list_is_a_list() -> None:
+    found = schemas.definitions([Wide])[1]["Wide"]["properties"]
+    assert found["status"]["example"] == ["4xx"]
+    assert found["models"]["example"] == ["a", "b"]
+
+
+def test_a_list_that_may_be_null_says_of_what_it_is() -> None:
+    names = schemas.definitions([Wide])[1]["Wide"]["properties"]["names"]
+    assert (names["items"], names["x-nullable"]) == ({"type": "string"}, True)
+
+
+def test_no_bound_is_beyond_what_a_page_can_hold() -> None:
+    assert schemas.definitions([Wide])[1]["Wide"]["properties"]["most"]["maximum"] == 2**53 - 1
+
+
+def test_a_field_without_words_has_those_of_the_glossary_also_beside_a_reference() -> None:
+    properties = schemas.definitions([Wide])[1]["Wide"]["properties"]
+    for name in ("held", "block"):
+        assert properties[name]["description"] == glossary.field("Wide", name) != ""
+        assert properties[name]["allOf"] == [{"$ref": "#/definitions/Inner"}]
+    assert glossary.field("AuditItem", "before") != glossary.field("Wide", "before")
+    assert glossary.field("gemgate.api.audit.AuditItem", "before") == glossary.field("AuditItem", "before")
+    assert glossary.variable("keys", "name") != glossary.variable("unheard", "name") != ""
 
 
 class Union(msgspec.Struct):

@@ -4,7 +4,9 @@ Laws:
 
 - ``T | None`` becomes ``x-nullable``; other unions have no form in Swagger 2.0 and are refused when the document is
   made;
-- every Struct stands once under ``definitions`` by its name; of two with one name each has its module in it.
+- every Struct stands once under ``definitions`` by its name; of two with one name each has its module in it;
+- a field that says nothing of itself is described by the ``glossary``;
+- no bound is beyond what a number of JavaScript holds, since pages show it wrong and send it wrong.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
+
+from gemgate.api import glossary
 
 _TEMPLATE: Final = "#/definitions/{name}"
 _KEPT: Final = frozenset(
@@ -30,6 +34,7 @@ _KEPT: Final = frozenset(
         ),
     )
 )
+_SAFE: Final = 2**53 - 1
 _NAMES: Final = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 Schema = dict[str, Any]
@@ -44,7 +49,7 @@ def definitions(types: Iterable[Any]) -> tuple[dict[Any, Schema], dict[str, Sche
     found, parts = msgspec.json.schema_components(every, ref_template=_TEMPLATE)
     return (
         {one: swagger(schema) for one, schema in zip(every, found, strict=True)},
-        {name: swagger(schema) for name, schema in parts.items()},
+        {name: _described(name, swagger(schema)) for name, schema in parts.items()},
     )
 
 
@@ -71,11 +76,23 @@ def swagger(schema: Mapping[str, Any]) -> Schema:
     _bounds(schema, made)
     _inner(schema, made)
     if schema.get("examples"):
-        made["example"] = schema["examples"][0]
+        first = schema["examples"][0]
+        made["example"] = [first] if made.get("type") == "array" and not isinstance(first, list) else first
     if "$ref" in made and len(made) > 1:
         # What stands beside a reference is not read.
         made = {"allOf": [{"$ref": made.pop("$ref")}], **made}
     return made
+
+
+def _described(struct: str, schema: Schema) -> Schema:
+    """The definition with a sentence for each field that has none of its own."""
+    for name, one in schema.get("properties", {}).items():
+        said = "" if one.get("description") else glossary.field(struct, name)
+        if said:
+            if "$ref" in one:
+                one["allOf"] = [{"$ref": one.pop("$ref")}]
+            one["description"] = said
+    return schema
 
 
 def _choices(schema: Mapping[str, Any], made: Schema) -> None:
@@ -104,6 +121,9 @@ def _bounds(schema: Mapping[str, Any], made: Schema) -> None:
         if bound in schema:
             made[plain] = schema[bound]
             made[bound] = True
+    for bound in ("minimum", "maximum"):
+        if isinstance(made.get(bound), int):
+            made[bound] = max(-_SAFE, min(_SAFE, made[bound]))
     if schema.get("contentEncoding") == "base64":
         made["format"] = "byte"
 
@@ -116,7 +136,7 @@ def _inner(schema: Mapping[str, Any], made: Schema) -> None:
     if "additionalProperties" in schema:
         inner = schema["additionalProperties"]
         made["additionalProperties"] = swagger(inner) if isinstance(inner, Mapping) else inner
-    if made.get("type") == "array":
+    if schema.get("type") == "array":
         inner = schema.get("items")
         made["items"] = swagger(inner) if isinstance(inner, Mapping) else {}
     if isinstance(made.get("default"), tuple):
