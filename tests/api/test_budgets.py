@@ -68,7 +68,7 @@ def test_a_budget_is_made_with_what_was_spent_changed_and_removed(
     conn = reader(settings.database)
     rows = audit.listing(conn, 9, 0, {"kind": "budget"})[::-1]
     conn.close()
-    assert [one.action for one in rows] == ["create", "change", "remove"]
+    assert [one.action for one in rows] == ["create", "change", "delete"]
     assert (rows[1].before["amount"], rows[1].after["amount"]) == (10_000, 20_000)
 
 

@@ -106,7 +106,7 @@ def test_a_stored_limit_is_in_force_until_it_is_taken_away(client: FlaskClient, 
     assert revisions.number(conn, revisions.ROUTING) == 3
     conn.close()
     assert [(one.action, one.subject) for one in rows] == [
-        (action, f"one/{FLASH}") for action in ("create", "change", "remove")
+        (action, f"one/{FLASH}") for action in ("create", "change", "delete")
     ]
     assert rows[1].before == rows[0].after
 

@@ -105,7 +105,7 @@ def test_a_price_takes_days_from_others_only_when_it_may(
     rows = audit.listing(conn, 2, 0, {"kind": "price"})
     conn.close()
     assert [(one.action, one.subject) for one in rows] == [
-        ("remove", made["price"]["id"]),
+        ("delete", made["price"]["id"]),
         ("create", made["price"]["id"]),
     ]
     assert rows[0].before == rows[1].after

@@ -96,7 +96,7 @@ def test_changes_on_the_command_line_are_audited_before_and_after(tmp_path: Path
     found = trail(record)
     assert [(one.kind, one.action) for one in found] == [
         *(("key", action) for action in ("create", "change", "rotate", "disable", "enable")),
-        *(("budget", action) for action in ("create", "change", "remove")),
+        *(("budget", action) for action in ("create", "change", "delete")),
     ]
     created, changed = found[0], found[1]
     assert created.before is None

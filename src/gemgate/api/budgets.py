@@ -164,7 +164,7 @@ class OneBudget(Resource):
 
         It holds back no call from now on. What was spent stays on record, and the name is free again.
         """
-        return _changed("remove", name, {"disabled_at": context.now()})
+        return _changed("delete", name, {"disabled_at": context.now()})
 
 
 def _wanted(body: BudgetBody) -> Budget:

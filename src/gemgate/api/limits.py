@@ -201,7 +201,7 @@ class OneStored(Resource):
             if before is not None:
                 stored_limits.remove(change.conn, (project, name))
                 was = _stored(*before)
-                change.audit("remove", "limit", f"{project}/{name}", msgspec.to_builtins(was), None)
+                change.audit("delete", "limit", f"{project}/{name}", msgspec.to_builtins(was), None)
                 return was
         known = next((one for one in standing.configuration().projects if one.name == project), None)
         if known is not None and name in {one for one, _ in known.limits}:

@@ -225,7 +225,7 @@ class OnePrice(Resource):
                 row = stored_prices.remove(change.conn, int(number))
             except stored_prices.Missing:
                 raise named.missing("price", price, ()) from None
-            change.audit("remove", "price", price, row, None)
+            change.audit("delete", "price", price, row, None)
         return PriceRemoved(price, str(row.get("model", "")), _LATER)
 
 

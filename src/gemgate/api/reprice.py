@@ -125,7 +125,7 @@ class Repricings(Resource):
                 detail = f"{_MOST_WAITING} re-pricings wait already."
                 raise Problem(429, "TOO_MANY_JOBS", detail, "Wait for one, or cancel one.", retry_after=60.0)
             number = jobs.create(change.conn, KIND, context.caller().name, plain, context.now())
-            change.audit("ask", "reprice", f"reprice/{number}", None, plain)
+            change.audit("create", "reprice", f"reprice/{number}", None, plain)
             job = jobs.find(change.conn, KIND, number)
         assert job is not None
         return _shown(job)

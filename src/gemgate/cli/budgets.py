@@ -217,7 +217,7 @@ def remove(data: Path | None, config: Path | None, name: str, as_json: bool) -> 
         before = _view(conn, name, now)
         if before.disabled_at:
             raise CommandFault(f"The budget {name} is removed already.")
-        written(conn, lambda inside: budgets.remove(inside, name, now), _audited("remove", name))
+        written(conn, lambda inside: budgets.remove(inside, name, now), _audited("delete", name))
         view = _view(conn, name, now)
     _print(view, [f"The budget {name} is removed; it had spent {money(view, view.spent)}."], as_json)
 

@@ -19,7 +19,7 @@ _FILTERS: Final = ("actor", "action", "kind", "subject")
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One change. ``at`` is UTC µs; ``actor`` a token's name, ``open`` or ``cli:<user>``.
 
-    ``action`` is a verb (create, change, rotate, …), ``kind`` what was changed (key, route, …), ``subject`` its name;
+    ``action`` is a verb (create, change, delete; rotate, pause, …), ``kind`` what was changed (key, route, …), ``subject`` its name;
     ``before`` and ``after`` are what it was and is, JSON-able, None where there was or is nothing. No secret is in
     them. ``seq`` numbers the rows; 0 while it has none.
     """
@@ -37,7 +37,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def add(conn: sqlite3.Connection, entry: Entry) -> None:
-    """Put a change on record. Needs the transaction of the change."""
+    """Put a change on record; one that left everything as it was leaves no row.
+
+    Needs the transaction of the change.
+    """
+    if entry.before is not None and entry.before == entry.after:
+        return
     conn.execute(
         "INSERT INTO audit(at, actor, role, action, kind, subject, before, after, request_id)"
         " VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
