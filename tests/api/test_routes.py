@@ -95,6 +95,13 @@ def test_a_route_is_made_replaced_and_deleted_and_each_leaves_a_trace(
     ]
 
 
+def test_a_model_in_no_catalogue_is_allowed_and_noted(client: FlaskClient) -> None:
+    made = got(client.post(URL, json={"name": "new", "targets": ["nonsense-model", FLASH]}), 201)
+    assert made["notes"] == ["nonsense-model is in no catalogue; calls to it may fail."]
+    assert got(client.get(f"{URL}/filed"))["routes"][0]["notes"] == []
+    got(client.delete(f"{URL}/new"))
+
+
 def test_what_is_wrong_is_named_by_its_field_and_changes_nothing(
     client: FlaskClient, settings: Settings
 ) -> None:

@@ -100,7 +100,8 @@ class RouteAnswer(msgspec.Struct, kw_only=True):
 
     `source`: a route of the file is changed there. `in_force` is false for a stored one that cannot be meant now;
     `wrong` says why, and the gateway does without it. `created_at` and `changed_at` are UTC µs, 0 for the file's.
-    `models` says whether a model of Google's has the same name, so that the route takes the place of its own way.
+    `model` says whether a model of Google's has the same name, so that the route takes the place of its own way.
+    `notes` are sentences on what is allowed and may not be meant.
     """
 
     name: str
@@ -122,6 +123,7 @@ class RouteAnswer(msgspec.Struct, kw_only=True):
     created_at: int
     changed_at: int
     model: bool
+    notes: list[str]
 
 
 class RouteList(msgspec.Struct, kw_only=True):

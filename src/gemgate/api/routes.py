@@ -90,7 +90,8 @@ class Routes(Resource):
     def post(self, body: NewRoute) -> RouteAnswer:
         """Make a route.
 
-        It is held against the configured projects, the known models and the other routes, as those of the file are.
+        It is held against the configured projects and the other routes, as those of the file are. A model that is in
+        no catalogue is allowed, since Google brings new ones; `notes` of the answer name it.
         """
         return _put(body.name, body, new=True)
 
@@ -256,6 +257,11 @@ def _answer(route: Route, catalog: Catalog, kept: StoredRoute | None, wrong: str
         created_at=0 if kept is None else kept.created_at,
         changed_at=0 if kept is None else kept.changed_at,
         model=catalog.card(route.name) is not None,
+        notes=[
+            f"{model} is in no catalogue; calls to it may fail."
+            for model in dict.fromkeys(one.model for one in route.targets)
+            if catalog.card(model) is None
+        ],
     )
 
 
