@@ -175,13 +175,16 @@ def test_sums_are_those_of_the_rows(client: FlaskClient, settings: Settings) -> 
     rows = [json.loads(line) for line in data.splitlines()]
     want = plain(
         settings,
-        "SELECT ifnull(p.name, '') AS project, sum(t.input) AS input FROM attempts AS t LEFT JOIN projects AS p"
-        " ON p.id = t.project_id GROUP BY 1 ORDER BY 1",
+        "SELECT ifnull(p.name, '') AS project, sum(t.input) AS input, sum(t.billed_nano) AS billed_nano,"
+        " sum(t.input + t.output + t.thoughts + t.tool) AS tokens, sum(t.list_nano) AS list_nano,"
+        " sum(t.list_nano IS NULL) AS unpriced"
+        " FROM attempts AS t LEFT JOIN projects AS p ON p.id = t.project_id GROUP BY 1 ORDER BY 1",
     )
-    sums: dict[str, int] = {}
-    for row in rows:
-        sums[row["project"]] = sums.get(row["project"], 0) + row["input"]
-    assert sorted(sums.items()) == [(row["project"], row["input"]) for row in want]
+    for name in ("input", "tokens", "list_nano", "billed_nano", "unpriced"):
+        sums: dict[str, int] = {}
+        for row in rows:
+            sums[row["project"]] = sums.get(row["project"], 0) + row[name]
+        assert sorted(sums.items()) == [(row["project"], row[name] or 0) for row in want]
     assert sum(row["calls"] for row in rows) == CALLS
 
 

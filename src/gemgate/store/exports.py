@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from gemgate.core.call import spell
-from gemgate.insight.facts import FACTS, INDEX
+from gemgate.insight.facts import FACTS, INDEX, Facts
 from gemgate.insight.spans import iso
 from gemgate.store.connection import reading
 from gemgate.store.reports import calls as single
@@ -99,7 +99,7 @@ FACTS_OF: Final[dict[str, tuple[str, ...]]] = {
             "waited",
         ),
         *("request_bytes", "response_bytes", "tries", "input", "cached", "output", "thoughts", "tool"),
-        "estimated",
+        *("tokens", "estimated", "list_nano", "billed_nano", "unpriced"),
     ),
     "costs": tuple(name for name in FACTS if name.endswith("_nano") or name.startswith("unpriced")),
     "errors": (
@@ -108,7 +108,9 @@ FACTS_OF: Final[dict[str, tuple[str, ...]]] = {
     ),
     "fallbacks": ("calls", "retried", "switched", "rescued", "hedged", "hedges_won", "waited", "tries"),
 }
-"""What of sums can be exported, and the facts of each."""
+"""What of sums can be exported, and the facts of each; ``tokens`` are those of all kinds."""
+# Cached ones are input.
+_TOKENS: Final = tuple(INDEX[name] for name in ("input", "output", "thoughts", "tool"))
 WHAT: Final = (*COLUMNS, *FACTS_OF)
 
 
@@ -173,7 +175,8 @@ def sums(
     Each bucket is read in a transaction of its own, at the time (``clock``, UTC µs) of that: an export may have
     waited for hours, and minutes have been trimmed since it was asked for. Raises ``insight.plan.TooMuch``.
     """
-    facts = FACTS_OF[what]
+    shown = FACTS_OF[what]
+    facts = tuple(name for name in shown if name in INDEX)
     for start, until in zip(asked.bounds, asked.bounds[1:], strict=False):
         found = collect(
             conn,
@@ -187,10 +190,14 @@ def sums(
             ),
         )
         rows = [
-            (start, start, until, *names, *(numbers[INDEX[name]] for name in facts))
+            (start, start, until, *names, *(_number(numbers, name) for name in shown))
             for (_, names), numbers in sorted(found.facts.items(), key=lambda one: one[0])
         ]
         yield Chunk(rows, 1)
+
+
+def _number(facts: Facts, name: str) -> int:
+    return sum(facts[place] for place in _TOKENS) if name == "tokens" else facts[INDEX[name]]
 
 
 def moment(at: int) -> str:
