@@ -21,7 +21,6 @@ import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -61,7 +60,7 @@ class Payloads:
         self._lock = threading.Lock()
         self._queue: SimpleQueue[tuple[Taken, int] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._database = Path()
+        self._settings: Settings | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._storing = Steady("bodies of calls cannot be stored")
         self._ending = False
@@ -123,7 +122,8 @@ class Payloads:
         if capture is None:
             return
         ticket.capture = None
-        rule = capture.rule
+        # Asked again: who takes a rule away means the calls under way too.
+        rule = self.rule_of(ticket) if capture.rule is not None else None
         if rule is None or not ticket.settled:
             self._free(capture.held)
             return
@@ -145,14 +145,14 @@ class Payloads:
             expires_at=ticket.received_at + round(keep * _SECOND),
             most=rule.max_bytes,
             redact=rule.redact,
-            sides=_sides(capture, ticket),
+            sides=_sides(capture, ticket, rule.max_bytes),
         )
         self._hand(taken, capture.held, settings)
 
     def _hand(self, taken: Taken, held: int, settings: Settings) -> None:
         self._queue.put((taken, held))
         if self._thread is None:
-            self._database = settings.database
+            self._settings = settings
             self._thread = threading.Thread(target=self._run, name="payloads", daemon=True)
             self._thread.start()
 
@@ -181,14 +181,13 @@ class Payloads:
         while not ending:
             batch, ending = self._next()
             if batch:
-                done = False
+                done = -1
                 with self._storing.turn():
-                    self._give([taken for taken, _ in batch])
-                    done = True
-                self.stored += len(batch) if done else 0
-                self.lost += 0 if done else len(batch)
+                    done = self._give([taken for taken, _ in batch])
+                self.stored += max(done, 0)
+                self.lost += len(batch) - max(done, 0)
                 self._free(sum(held for _, held in batch))
-                if not done:
+                if done < 0:
                     self._leave()
         self._leave()
 
@@ -204,25 +203,39 @@ class Payloads:
             return batch, True
         return batch, False
 
-    def _give(self, batch: list[Taken]) -> None:
-        """Have a batch stored. Raises OSError when the process that stores does not do it in time."""
+    def _give(self, batch: list[Taken]) -> int:
+        """Have a batch stored. Returns of how many calls it was done. Raises OSError when the process that stores
+        does not do it in time."""
         child = self._process()
         assert child.stdin is not None
         assert child.stdout is not None
         frame = msgspec.msgpack.encode(batch)
         child.stdin.write(len(frame).to_bytes(8, "big") + frame)
         child.stdin.flush()
-        ready, _, _ = select.select([child.stdout], [], [], PATIENCE)
-        said = child.stdout.readline() if ready else b""
-        if said != b"stored\n":
-            raise OSError(
-                said.decode("utf-8", "replace").strip() or "the process that stores them gave no answer"
-            )
+        # Not select.select: with many connections open the pipe's number is above what that can take.
+        ready = select.poll()
+        ready.register(child.stdout, select.POLLIN)
+        said = child.stdout.readline() if ready.poll(PATIENCE * 1000) else b""
+        word, _, number = said.decode("utf-8", "replace").strip().partition(" ")
+        if word != "stored" or not number.isdigit():
+            raise OSError(f"{word} {number}".strip() or "the process that stores them gave no answer")
+        return int(number)
 
     def _process(self) -> subprocess.Popen[bytes]:
         if self._child is None:
+            assert self._settings is not None
+            part = self._settings.payloads
             self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-m", "gemgate.gateway.storing", str(self._database)],
+                [
+                    *(
+                        sys.executable,
+                        "-m",
+                        "gemgate.gateway.storing",
+                        "--data",
+                        str(self._settings.database),
+                    ),
+                    *("--keep", str(part.keep), "--room", str(part.max_bytes), "--patience", str(PATIENCE)),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
@@ -244,14 +257,15 @@ class Payloads:
             child.wait()
 
 
-def _sides(capture: Capture, ticket: Ticket) -> list[Side]:
-    """What was taken, the request first; an empty body is none."""
+def _sides(capture: Capture, ticket: Ticket, most: int) -> list[Side]:
+    """What was taken, at most ``most`` bytes of each, the request first; an empty body is none."""
     sides = []
     if capture.request_size:
-        body = bytes(capture.request[: capture.rule.max_bytes if capture.rule is not None else 0])
+        body = bytes(capture.request[:most])
         coding = ticket.exchange.header(b"content-encoding").strip().lower()
         sides.append(Side(REQUEST, body, coding, len(body) == capture.request_size, capture.request_size))
     if capture.response_size:
-        whole = len(capture.response) == capture.response_size and ticket.exchange.completed
-        sides.append(Side(RESPONSE, bytes(capture.response), capture.coding, whole, capture.response_size))
+        body = bytes(capture.response[:most])
+        whole = len(body) == capture.response_size and ticket.exchange.completed
+        sides.append(Side(RESPONSE, body, capture.coding, whole, capture.response_size))
     return sides

@@ -1,19 +1,28 @@
-"""Stores bodies of calls: ``python -m gemgate.gateway.storing DATABASE``, a process that the gateway starts when the
-first one comes.
+"""Stores bodies of calls: ``python -m gemgate.gateway.storing --data FILE --keep SECONDS --room BYTES --patience
+SECONDS``, a process that the gateway starts when the first one comes.
 
-It reads batches (8 bytes of length, then msgpack) on stdin and says a line for each on stdout: ``stored``, or what
-was wrong. It redacts, compresses and writes, in slices of at most 20 ms with pauses as long, and gives way to the
-calls. It ends when its stdin closes.
+Laws:
+
+- it reads batches (8 bytes of length, then msgpack) on stdin and says a line for each on stdout: ``stored`` and of
+  how many calls, or what was wrong;
+- it redacts, compresses and writes, in slices of at most 20 ms with pauses as long, and gives way to the calls;
+- a call whose bodies cannot be redacted is left out, whatever is wrong with them; the others are stored;
+- it ends when its stdin closes, and by the system's alarm when a batch takes longer than ``--patience``: a pattern
+  that never ends holds Python, and must not outlive a gateway that was killed;
+- now and then it deletes what is too old or too much, since there may be no console that does.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import hashlib
 import os
+import select
 import signal
 import sqlite3
 import sys
+import time
 import zlib
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +37,8 @@ from gemgate.store.connection import Connection, sliced, visitor
 from gemgate.store.payloads import Body
 
 _NICE: Final = 10
+_TIDY: Final = 30.0  # seconds between two looks at what is too old
+_TIDIES: Final = 3.0  # seconds that a look may take: batches wait for it
 
 
 @lru_cache(maxsize=64)
@@ -86,9 +97,17 @@ def _hash(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
 
-def store(conn: Connection, batch: list[Taken]) -> None:
-    """Redact and write a batch. Raises sqlite3.Error."""
-    waiting = [body for taken in batch for body in bodies(taken)]
+def store(conn: Connection, batch: list[Taken]) -> int:
+    """Redact and write a batch. Returns the number of calls that could be redacted. Raises sqlite3.Error."""
+    waiting: list[Body] = []
+    done = 0
+    for taken in batch:
+        # Bodies are what clients and Google send: a fault that one of them finds must cost that one alone.
+        with contextlib.suppress(Exception):
+            waiting += bodies(taken)
+            done += 1
+    if not waiting:
+        return done
 
     def step(inside: Connection) -> bool:
         """One body."""
@@ -97,6 +116,7 @@ def store(conn: Connection, batch: list[Taken]) -> None:
         return bool(waiting)
 
     sliced(conn, step)
+    return done
 
 
 def _frame(length: int) -> bytes:
@@ -104,24 +124,47 @@ def _frame(length: int) -> bytes:
     return parts if len(parts) == length else b""
 
 
+def _tidy(path: Path, keep: float, room: int) -> None:
+    """Delete what is too old or too much, for a time; the rest at the next look."""
+    end = time.monotonic() + _TIDIES
+    with contextlib.suppress(sqlite3.Error, OSError), contextlib.closing(visitor(path)) as conn:
+        payloads.tidy(conn, keep, room, lambda: time.monotonic() > end)
+
+
 def main(arguments: list[str]) -> int:
     """Serve until stdin closes."""
+    parser = argparse.ArgumentParser(prog="gemgate.gateway.storing")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--keep", type=float, required=True)
+    parser.add_argument("--room", type=int, required=True)
+    parser.add_argument("--patience", type=float, required=True)
+    given = parser.parse_args(arguments)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for the gateway, which ends us
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
     with contextlib.suppress(OSError):
         os.nice(_NICE)
     decoder = msgspec.msgpack.Decoder(list[Taken])
-    while head := _frame(8):
-        frame = _frame(int.from_bytes(head, "big"))
+    coming = select.poll()
+    coming.register(sys.stdin.buffer, select.POLLIN)
+    tidied = -_TIDY
+    while True:
+        # The gateway sends a batch only after our word on the one before, so that nothing stands in the buffer here.
+        if time.monotonic() - tidied >= _TIDY:
+            _tidy(given.data, given.keep, given.room)
+            tidied = time.monotonic()
+        if not coming.poll(_TIDY * 1000):
+            continue
+        frame = _frame(int.from_bytes(_frame(8), "big"))
         if not frame:
-            break
-        said = "stored"
+            return 0
+        signal.setitimer(signal.ITIMER_REAL, given.patience)
         try:
-            with contextlib.closing(visitor(Path(arguments[0]))) as conn:
-                store(conn, decoder.decode(frame))
-        except (sqlite3.Error, OSError) as error:
+            with contextlib.closing(visitor(given.data)) as conn:
+                said = f"stored {store(conn, decoder.decode(frame))}"
+        except (sqlite3.Error, OSError, msgspec.MsgspecError) as error:
             said = f"{type(error).__name__}: {error}".replace("\n", " ")
+        signal.setitimer(signal.ITIMER_REAL, 0)
         print(said, flush=True)
-    return 0
 
 
 if __name__ == "__main__":
