@@ -3,7 +3,8 @@
 Laws:
 
 - a set is compared as it stands, with the calls up to its mark: it may go on being brought forward meanwhile. What
-  was folded since the piece was read is read and added in the transaction that reads the tables;
+  was folded since the piece was read is read and added in the transaction that reads the tables, some thousand
+  rows of a cube at a time;
 - grains up to the hour are compared hour by hour, days at their end, so that memory holds the sums of a day;
 - a difference is looked at once more, from the calls on, before it is told. Where money was corrected meanwhile
   (a re-pricing runs), a day's money is not compared;
@@ -13,24 +14,26 @@ Laws:
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from gemgate.insight.cubes import CELLS, CUBES, MINUTES_KEPT, SETS, Grain, grains
 from gemgate.insight.facts import FACTS
-from gemgate.insight.fold import CallFact, spread
+from gemgate.insight.fold import CallFact, Sums, spread
 from gemgate.insight.sets import THIN_SET, Batch, Folded
 from gemgate.insight.sketch import METRICS, Sketches
 from gemgate.store import folding, rollups
 from gemgate.store.connection import reading
 
 _PORTION: Final = 4_000  # calls in one read
+_ROWS: Final = 4_000  # of sums, likewise
 _MANY: Final = 4_000  # numbers from which on lanes take less room
 _HOUR: Final = Grain.HOUR.span
 _DAY: Final = Grain.DAY.span
 _NAMES: Final = {CELLS: "cell", **{cube: " by ".join(names) or "total" for names, cube in CUBES.items()}}
 _PLACE: Final = "cube, grain, slot, a, b"
-_WITHIN: Final = "cube = ? AND grain = ? AND slot >= ? AND slot < ?"
+_WITHIN: Final = "cube = ? AND grain = ? AND (slot, a, b) > (?, ?, ?) AND (slot, a, b) <= (?, ?, ?)"
 _MONEY: Final = frozenset(name for name in FACTS if name.endswith("_nano") or name.startswith("unpriced"))
 _CHARGE: Final = 6  # columns of a charge's key
 _Row = tuple[Any, ...]
@@ -125,6 +128,57 @@ def _keep_days(whole: Folded, piece: Folded) -> None:
         sums.settle(_MANY)
 
 
+class _Made:
+    """What the calls of a span make in a set: with the calls that were folded since they were read."""
+
+    def __init__(self, name: str, piece: Folded, mark: int, span: tuple[int, int], since: int) -> None:
+        self._name = name
+        self._piece = piece
+        self._first = mark
+        self._span = span
+        self._since = since
+        self._mark = rollups.EMPTYING
+        self.folded = piece
+        self._sums: dict[tuple[int, int], list[tuple[_Row, Sums]]] = {}
+
+    def stands(self, conn: sqlite3.Connection) -> bool:
+        """Bring it to where the set stands; False when that is being made anew."""
+        mark = rollups.mark(conn, self._name)
+        if mark < self._first:
+            return False
+        if mark != self._mark:
+            self._take(conn, mark)
+            self._mark = mark
+        return True
+
+    def within(self, cube: int, grain: int, after: _Row, until: _Row) -> Iterator[tuple[_Row, Sums]]:
+        """The sums of a cube and grain whose slot, a, b come after one place, up to another."""
+        sums = self._sums.get((cube, grain), [])
+        for at in range(bisect_right(sums, after, key=_place), len(sums)):
+            if _place(sums[at]) > until:
+                return
+            yield sums[at]
+
+    def _take(self, conn: sqlite3.Connection, mark: int) -> None:
+        where = "c.received_at >= ? AND c.received_at < ?"
+        late = folding.by_seq(conn, self._first, mark, where, self._span)
+        if late:
+            self.folded = Folded()
+            self.folded.merge(self._piece)
+            self.folded.merge(Batch(late).fold(self._name, self._since))
+        cells = _cells(conn, self.folded) if CELLS in SETS[self._name] else {}
+        self._sums = {}
+        for place, sums in self.folded.sums.items():
+            key: _Row = (*place[:3], cells[place[3]], 0) if place[0] == CELLS else place
+            self._sums.setdefault(place[:2], []).append((key, sums))
+        for some in self._sums.values():
+            some.sort(key=_place)
+
+
+def _place(one: tuple[_Row, Sums]) -> _Row:
+    return one[0][2:]
+
+
 def _compared(
     conn: sqlite3.Connection,
     pieces: dict[str, Folded],
@@ -135,46 +189,59 @@ def _compared(
     """What the tables hold of a span, an hour or a day, against what its calls make."""
     days = span[1] - span[0] == _DAY
     for name, piece in pieces.items():
-        made = piece
+        made = _Made(name, piece, marks[name], span, since.minutes)
+        for cube in SETS[name]:
+            for grain in grains(cube):
+                if (grain == Grain.DAY) is days:
+                    yield from _rows_compared(conn, made, (cube, grain), span, since)
+        if name == THIN_SET:
+            with reading(conn):
+                if not made.stands(conn):
+                    continue
+                failed = _failures(conn, span, Grain.DAY if days else Grain.HOUR)
+                moved = rollups.corrections(conn) != since.corrections
+            yield from (one for one in _failed(made.folded, days, failed) if not (moved and one.money))
+
+
+def _rows_compared(
+    conn: sqlite3.Connection, made: _Made, which: tuple[int, Grain], span: tuple[int, int], since: _Since
+) -> Iterator[Difference]:
+    """The same of one cube and grain: some thousand rows in one read, since a day can have very many."""
+    after: _Row = (max(span[0], since.minutes) if which[1] == Grain.MINUTE else span[0], -1, -1)
+    while after[0] < span[1]:
         with reading(conn):
-            mark = rollups.mark(conn, name)
-            if mark < marks[name]:
-                continue  # it is being made anew
-            late = folding.by_seq(conn, marks[name], mark, "c.received_at >= ? AND c.received_at < ?", span)
-            if late:
-                made = Folded()
-                made.merge(piece)
-                made.merge(Batch(late).fold(name, since.minutes))
-            cells = _cells(conn, made) if CELLS in SETS[name] else {}
-            wanted = [
-                (cube, grain) for cube in SETS[name] for grain in grains(cube) if (grain == Grain.DAY) is days
-            ]
-            tables = [_tables(conn, cube, grain, span, since.minutes) for cube, grain in wanted]
+            if not made.stands(conn):
+                return
+            facts = _facts(conn, which, after, span[1])
+            until = next(reversed(facts))[2:] if len(facts) == _ROWS else (span[1], -1, -1)
+            charges, bodies = _beside(conn, (*which, *after, *until))
             moved = rollups.corrections(conn) != since.corrections
-            failed = _failures(conn, span, Grain.DAY if days else Grain.HOUR) if name == THIN_SET else {}
-        facts, charges, sketches = (
-            {key: v for one in tables for key, v in one[at].items()} for at in range(3)
-        )
-        for one in _differ(made, cells, days, (facts, charges, sketches), failed):
+        should = made.within(*which, after, until)
+        for one in _differ(should, (facts, charges, bodies)):
             if not (moved and one.money):
                 yield one
+        after = until
 
 
-def _tables(
-    conn: sqlite3.Connection, cube: int, grain: Grain, span: tuple[int, int], since: int
-) -> tuple[_Table, _Table, _Table]:
-    """The rows of a cube and grain within a span: facts, charges, bodies of sketches."""
-    low = max(span[0], since) if grain == Grain.MINUTE else span[0]
-    within = (cube, grain.value, low, span[1])
-    facts = conn.execute(f"SELECT {_PLACE}, {', '.join(FACTS)} FROM rollups WHERE {_WITHIN}", within)  # noqa: S608
-    rows: _Table = {row[:5]: row[5:] for row in facts}
+def _facts(conn: sqlite3.Connection, which: tuple[int, Grain], after: _Row, until: int) -> _Table:
+    """The next rows of a cube and grain after a place, in order."""
+    rows = conn.execute(
+        f"SELECT {_PLACE}, {', '.join(FACTS)} FROM rollups WHERE cube = ? AND grain = ?"  # noqa: S608
+        " AND (slot, a, b) > (?, ?, ?) AND slot < ? ORDER BY slot, a, b LIMIT ?",
+        (*which, *after, until, _ROWS),
+    )
+    return {row[:5]: row[5:] for row in rows}
+
+
+def _beside(conn: sqlite3.Connection, within: _Row) -> tuple[_Table, _Table]:
+    """Charges and bodies of sketches within two places of a cube and grain."""
     charges = conn.execute(
         f"SELECT {_PLACE}, kind_id, quantity, nano, unpriced FROM rollup_charges WHERE {_WITHIN}",  # noqa: S608
         within,
     )
     kinds: _Table = {row[:6]: row[6:] for row in charges if any(row[6:])}
     bodies = conn.execute(f"SELECT {_PLACE}, body FROM sketches WHERE {_WITHIN}", within)  # noqa: S608
-    return rows, kinds, {row[:5]: row[5] for row in bodies}
+    return kinds, {row[:5]: row[5] for row in bodies}
 
 
 def _cells(conn: sqlite3.Connection, made: Folded) -> dict[Any, int]:
@@ -200,20 +267,17 @@ def _failures(conn: sqlite3.Connection, span: tuple[int, int], grain: Grain) -> 
 
 
 def _differ(
-    made: Folded, cells: dict[Any, int], days: bool, there: tuple[_Table, _Table, _Table], failed: _Table
+    should: Iterable[tuple[_Row, Sums]], there: tuple[_Table, _Table, _Table]
 ) -> Iterator[Difference]:
     facts, charges, sketches = there
-    for place, sums in made.sums.items():
-        if (place[1] == Grain.DAY) is not days:
-            continue
-        key: _Row = (*place[:3], cells[place[3]], 0) if place[0] == CELLS else place
+    for key, sums in should:
         row = facts.pop(key, None)
         if row is None:
             yield Difference(_where(key), "there is no sum of calls that are there")
             continue
-        for name, has, should in zip(FACTS, row, sums.facts, strict=True):
-            if has != should:
-                yield Difference(_where(key), f"{name} is {has}, its calls make {should}", name in _MONEY)
+        for name, has, true in zip(FACTS, row, sums.facts, strict=True):
+            if has != true:
+                yield Difference(_where(key), f"{name} is {has}, its calls make {true}", name in _MONEY)
         for kind, numbers in sums.charges.items():
             has = charges.pop((*key, kind), (0, 0, 0))
             if tuple(numbers) != has:
@@ -223,6 +287,9 @@ def _differ(
         yield from _sketched(key, sketches.pop(key, None), sums.sketches)
     for key in (*facts, *(key for key in charges if key[:5] not in facts), *sketches):
         yield Difference(_where(key), "it is a sum of no calls", len(key) == _CHARGE)
+
+
+def _failed(made: Folded, days: bool, failed: _Table) -> Iterator[Difference]:
     failures: _Table = {
         tuple(key): one for key, one in made.failures.items() if (key[0] == Grain.DAY) is days
     }
