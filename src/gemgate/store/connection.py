@@ -12,6 +12,7 @@ would drop the process's locks on the file (POSIX has it so), and another progra
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sqlite3
 import time
@@ -32,6 +33,8 @@ class Connection(sqlite3.Connection):
     """A SQLite connection that knows the integers of names. ``names`` is read at first use."""
 
     _names: Names | None = None
+    ends: float = math.inf
+    """When the read transaction under way has lasted long enough, by ``time.monotonic``."""
 
     @property
     def names(self) -> Names:
@@ -104,16 +107,33 @@ def reader(path: Path) -> Connection:
 
 @contextlib.contextmanager
 def reading(conn: sqlite3.Connection, limit: float = READ) -> Iterator[sqlite3.Connection]:
-    """One consistent view of the file for ``limit`` seconds; then statements raise OperationalError."""
+    """One consistent view of the file for ``limit`` seconds; then statements, and ``in_time``, raise
+    OperationalError."""
     end = time.monotonic() + limit
+    if isinstance(conn, Connection):
+        conn.ends = end
     conn.set_progress_handler(lambda: int(time.monotonic() > end), _STEPS)
     conn.execute("BEGIN")
     try:
         yield conn
     finally:
         conn.set_progress_handler(None, 0)
+        if isinstance(conn, Connection):
+            conn.ends = math.inf
         if conn.in_transaction:
             conn.execute("ROLLBACK")
+
+
+def in_time(conn: sqlite3.Connection) -> None:
+    """Raise what a statement raises when the time of ``reading`` is over.
+
+    Work on rows that were read looks here often: SQLite interrupts its own work alone.
+    """
+    if isinstance(conn, Connection) and time.monotonic() > conn.ends:
+        over = sqlite3.OperationalError("interrupted")
+        over.sqlite_errorcode = sqlite3.SQLITE_INTERRUPT
+        over.sqlite_errorname = "SQLITE_INTERRUPT"
+        raise over
 
 
 @contextlib.contextmanager
