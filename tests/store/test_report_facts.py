@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from reported import DAY, END, SECOND
 
 from gemgate.insight import plan, spans
-from gemgate.insight.cubes import DIMENSIONS, SETS
+from gemgate.insight.cubes import DIMENSIONS, SETS, Grain
 from gemgate.insight.facts import FACTS
 from gemgate.insight.sketch import METRICS
 from gemgate.store import connection, rollups
 from gemgate.store.database import FILE
-from gemgate.store.reports import facts
+from gemgate.store.reports import facts, rows
 from gemgate.store.reports.facts import Query
 
 COUNT = 300
@@ -245,13 +245,86 @@ def test_filters_and_groups_over_tags_by_hand(stage: Stage) -> None:
 def test_too_many_rows_are_refused_before_they_are_read() -> None:
     asked: list[tuple[int, int]] = []
 
-    def count(start: int, until: int) -> int:
+    def count(start: int, until: int, most: int) -> int:
         asked.append((start, until))
-        return plan.MOST_FOLDED + 1
+        return most
 
     with pytest.raises(plan.TooMuch, match="shorter span"):
         plan.plan((0, 10), (), count)
     assert asked == [(0, 10)]
+
+
+def test_rows_above_the_mark_are_bounded_with_those_of_the_edges() -> None:
+    layers = [plan.Layer(0, Grain.MINUTE, 1_000)]
+
+    def count(start: int, until: int, most: int) -> int:
+        return min(most, 20)
+
+    bounds = (0, 60 * SECOND, 90 * SECOND)
+    most = 1_000 + plan.MOST_FOLDED - 20
+    assert plan.plan(bounds, layers, count, "", most).rows == plan.MOST_FOLDED
+    with pytest.raises(plan.TooMuch):
+        plan.plan(bounds, layers, count, "", most + 1)
+
+
+def test_what_lies_beyond_a_bound_is_counted_no_further_than_the_piece() -> None:
+    """A minute of a day would count the whole day otherwise, for each of its minutes."""
+    looked = 0
+
+    def count(start: int, until: int, most: int) -> int:
+        nonlocal looked
+        found = min((until - start) // SECOND, most)
+        looked += found
+        return found
+
+    minutes = [place * 60 * SECOND for place in range(400, 500)]
+    assert plan.plan(minutes, [plan.Layer(0, Grain.DAY, 9)], count).rows == 99 * 60
+    assert looked <= 2 * 99 * 60
+
+
+def test_plans_of_one_answer_count_a_span_once(stage: Stage) -> None:
+    conn = stage[0]["nothing"]
+    cache = rows.Cache()
+    heard: list[str] = []
+    conn.set_trace_callback(heard.append)
+    counts = [cache.count(conn, END - DAY, END, most) for most in (5, 3, 5, 10_000, 20_000, 7)]
+    conn.set_trace_callback(None)
+    assert counts[:3] == [5, 3, 5]
+    assert counts[3] == counts[4] > counts[5] == 7
+    assert len(heard) == 2
+
+
+def test_an_answer_bounds_what_all_its_plans_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    conn = stage[0]["nothing"]
+    monkeypatch.setattr(rows, "_CACHED", COUNT)
+    cache = rows.Cache()
+    whole = Query(start=END - 13 * DAY, until=NOW, now=NOW, facts=("calls",))
+    for _ in range(3):  # what is known is not read again
+        assert facts.collect(conn, whole, cache).facts[0, ()][0] == COUNT
+    with pytest.raises(plan.TooMuch, match="shorter span"):
+        facts.collect(conn, Query(start=END - 12 * DAY, until=NOW, now=NOW, facts=("calls",)), cache)
+
+
+@pytest.mark.parametrize(("folded", "sketches"), [("everything", True), ("nothing", False)])
+def test_work_on_rows_ends_with_the_time_of_reading(stage: Stage, folded: str, sketches: bool) -> None:
+    name = stage[0][folded].execute("PRAGMA database_list").fetchone()[2]
+    query = Query(
+        start=END - 2 * DAY,
+        until=END + DAY,
+        now=NOW,
+        facts=("calls",),
+        sketches=sketches,
+        dimensions=("key",),
+    )
+    with contextlib.closing(connection.reader(Path(name))) as conn:
+        with connection.reading(conn, limit=60):
+            assert facts.collect(conn, query).facts
+        with connection.reading(conn, limit=0):
+            conn.set_progress_handler(None, 0)  # SQLite itself would notice only with many rows
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                facts.collect(conn, query)
+            assert caught.value.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT
+        connection.in_time(conn)
 
 
 def test_rows_behind_the_sums_are_refused_with_where_to_look(tmp_path: Path, blank: Path) -> None:
@@ -291,12 +364,12 @@ def test_a_plan_counts_each_row_once(
     bounds = [place * quarter + 7 * SECOND * (place % 3) for place in quarters]
     rows = [(seq, at * 60 * SECOND + seq) for seq, at in enumerate(ats, start=1)]
     layers = [
-        plan.Layer(place, plan.Grain[name.upper()], mark, 30 * quarter if name == "minute" else 0)
+        plan.Layer(place, Grain[name.upper()], mark, 30 * quarter if name == "minute" else 0)
         for place, name in enumerate(grains)
     ]
 
-    def count(start: int, until: int) -> int:
-        return sum(start <= at < until for _, at in rows)
+    def count(start: int, until: int, most: int) -> int:
+        return min(sum(start <= at < until for _, at in rows), most)
 
     made = plan.plan(bounds, layers, count)
     found: dict[tuple[int, int], int] = {}

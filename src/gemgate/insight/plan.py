@@ -7,6 +7,7 @@ Laws:
 - the longest slots that fit are taken; where a bound cuts the shortest slot, the piece is read row by row, or the
   slot is taken whole and what lies beyond the bound is read row by row and taken off again, whichever is less;
 - taking off concerns rows up to the layer's mark only, for no others are in the sum;
+- what lies beyond a bound is counted no further than the piece within it: counting costs no more than reading;
 - too many single rows are refused before any is read.
 """
 
@@ -27,8 +28,8 @@ MOST_FOLDED: Final = 30_000
 """Calls that one question may add up one by one: at 30 µs each, and 10 more for each part of an answer, they fit into
 a read transaction of 2 s."""
 
-Count = Callable[[int, int], int]
-"""How many calls came in ``[start, until)``; one beyond ``MOST_FOLDED`` says enough."""
+Count = Callable[[int, int, int], int]
+"""How many calls came in ``[start, until)``, counted up to the last number."""
 
 
 class TooMuch(Exception):
@@ -81,7 +82,8 @@ class Edge(NamedTuple):
 
 
 class Plan(msgspec.Struct):
-    """How a question is answered. ``summed`` is in order of time, ``rows`` how many calls the edges hold."""
+    """How a question is answered. ``summed`` is in order of time, ``rows`` how many calls the edges and the tail
+    hold."""
 
     reaches: list[Reach]
     summed: list[Summed]
@@ -106,19 +108,15 @@ class _Piece(NamedTuple):
     layer: int | None
 
 
-def plan(bounds: Sequence[int], layers: Sequence[Layer], count: Count, advice: str = "") -> Plan:
-    """The plan for the buckets between ``bounds``, over ``layers`` from the longest grain to the shortest.
+def plan(
+    bounds: Sequence[int], layers: Sequence[Layer], count: Count, advice: str = "", top: int = 0
+) -> Plan:
+    """The plan for the buckets between ``bounds``, over ``layers`` from the longest grain to the shortest; ``top`` is
+    the newest call's seq.
 
     Raises TooMuch with ``advice``, or with a general one.
     """
     found = Plan([], [], [])
-    counted: dict[tuple[int, int], int] = {}
-
-    def rows(start: int, until: int) -> int:
-        if (start, until) not in counted:
-            counted[start, until] = count(start, until) if start < until else 0
-        return counted[start, until]
-
     read: set[tuple[int, int]] = set()
     for bucket, (start, until) in enumerate(itertools.pairwise(bounds)):
         for piece in _fill(start, until, bucket, layers):
@@ -126,11 +124,15 @@ def plan(bounds: Sequence[int], layers: Sequence[Layer], count: Count, advice: s
                 found.reaches.append(piece)
                 found.summed.append(Summed(piece.start, piece.until, bucket, layers[piece.layer].mark))
                 continue
-            for edge in _edges(piece, layers, rows, found):
+            for edge, rows in _edges(piece, layers, count, found):
                 if edge[:2] not in read:
                     read.add(edge[:2])
-                    found.rows += rows(edge.start, edge.until)
+                    found.rows += rows
                 found.edges.append(edge)
+        if found.rows > MOST_FOLDED:
+            raise TooMuch(found.rows, advice or _advice(layers), MOST_FOLDED)
+    if found.summed:
+        found.rows += max(top - min(piece.mark for piece in found.summed), 0)
         if found.rows > MOST_FOLDED:
             raise TooMuch(found.rows, advice or _advice(layers), MOST_FOLDED)
     found.summed.sort()
@@ -159,22 +161,28 @@ def _fill(
         yield from _fill(high, until, bucket, layers, depth + 1, depth)
 
 
-def _edges(piece: _Piece, layers: Sequence[Layer], rows: Count, found: Plan) -> list[Edge]:
-    """The rows to add for a piece, or those to take off after its slot was taken whole."""
-    inside = Edge(piece.start, piece.until, piece.bucket)
+def _edges(piece: _Piece, layers: Sequence[Layer], count: Count, found: Plan) -> list[tuple[Edge, int]]:
+    """The rows to add for a piece, or those to take off after its slot was taken whole, with how many they are."""
+    held = count(piece.start, piece.until, MOST_FOLDED + 1)
+    inside = [(Edge(piece.start, piece.until, piece.bucket), held)]
     if piece.layer is None:
-        return [inside]
+        return inside
     layer = layers[piece.layer]
     slot = layer.grain.slot(piece.start)
     end = slot + layer.grain.span
-    if rows(piece.start, piece.until) <= rows(slot, piece.start) + rows(piece.until, end):
-        return [inside]
+    beyond: list[tuple[int, int, int]] = []
+    left = held
+    for start, until in ((slot, piece.start), (piece.until, end)):
+        if left > 0 and start < until:
+            beyond.append((start, until, count(start, until, left)))
+            left -= beyond[-1][-1]
+    if left <= 0:
+        return inside
     found.reaches.append(Reach(piece.layer, piece.bucket, slot, end))
     found.summed.append(Summed(piece.start, piece.until, piece.bucket, layer.mark))
     return [
-        Edge(start, until, piece.bucket, taken_off=True, mark=layer.mark)
-        for start, until in ((slot, piece.start), (piece.until, end))
-        if start < until
+        (Edge(start, until, piece.bucket, taken_off=True, mark=layer.mark), rows)
+        for start, until, rows in beyond
     ]
 
 

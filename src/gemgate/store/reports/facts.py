@@ -12,6 +12,8 @@ Laws:
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
@@ -22,13 +24,14 @@ from gemgate.insight.cubes import DIMENSIONS, MINUTES_KEPT, SETS, Grain, grains
 from gemgate.insight.facts import INDEX, Facts, zero
 from gemgate.insight.plan import MOST_FOLDED, Layer, plan
 from gemgate.insight.sketch import METRICS, Sketches, merged
-from gemgate.store.connection import reading
+from gemgate.store.connection import in_time, reading
 from gemgate.store.reports import dimensions, rows, sums
 from gemgate.store.reports.rows import Cache, Cut, Which
 from gemgate.store.reports.sums import Read
 
 Key = tuple[int, tuple[str, ...]]
 """A bucket's place and the names of the group, one for each of the query's dimensions (``""`` for none)."""
+_PORTION: Final = 2_000  # bodies of sketches that are merged at once, in some 0.1 s
 _MARKS: Final = {cube: f"rollup.{name}" for name, cubes in SETS.items() for cube in cubes}
 
 
@@ -203,13 +206,14 @@ def _count(conn: sqlite3.Connection, query: Query, which: Which, found: _Counted
     bounds = query.bounds or (query.start, query.until)
     top: int = conn.execute("SELECT ifnull(max(seq), 0) FROM calls").fetchone()[0]
     layers, behind = _layers(conn, by, query.now, top)
+    behind = top - min(layer.mark for layer in layers) if layers else behind
     advice = (
         f"the rollups are {behind:,} calls behind (see `gemgate rollup status`):"
         " ask again when they have caught up, or ask for a shorter span"
-        if behind and not layers
+        if behind > MOST_FOLDED // 2
         else ""
     )
-    planned = plan(bounds, layers, rows.count(conn), advice)
+    planned = plan(bounds, layers, functools.partial(cache.count, conn), advice, top)
     for place, layer in enumerate(layers):
         reaches = [reach for reach in planned.reaches if reach.layer == place]
         if reaches:
@@ -237,11 +241,14 @@ def _read_sums(conn: sqlite3.Connection, query: Query, read: Read, found: _Count
             for place, number in zip(places, numbers, strict=True):
                 have[place] += number
     if query.sketches:
-        bodies: dict[tuple[int, Cut], list[bytes]] = {}
-        for bucket, cut, body in sums.bodies(conn, read):
-            bodies.setdefault((bucket, cut), []).append(body)
-        for key, some in bodies.items():
-            found.sketch(key, merged(some).lanes)
+        every = sums.bodies(conn, read)
+        while portion := list(itertools.islice(every, _PORTION)):
+            bodies: dict[tuple[int, Cut], list[bytes]] = {}
+            for bucket, cut, body in portion:
+                bodies.setdefault((bucket, cut), []).append(body)
+            for key, some in bodies.items():
+                found.sketch(key, merged(some).lanes)
+            in_time(conn)
     if query.charges:
         for bucket, cut, (kind, *counted) in sums.charges(conn, read):
             found.charge((bucket, cut), kind, counted)

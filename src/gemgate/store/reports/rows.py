@@ -14,15 +14,19 @@ from typing import Any, Final, NamedTuple
 from gemgate.insight import fold
 from gemgate.insight.cubes import CELL, DIMENSIONS
 from gemgate.insight.fold import CallFact, Part, Sums
-from gemgate.insight.plan import MOST_FOLDED, Edge, Plan
+from gemgate.insight.plan import Edge, Plan, TooMuch
 from gemgate.store import folding
+from gemgate.store.connection import in_time
 
 Cut = tuple[int, ...]
 """The integers of a group's names, in the order of the query's dimensions."""
 Counted = dict[tuple[int, Cut], Sums]
 _Taken = tuple[int, int, list[Part]]
 _Condition = tuple[str, tuple[int, ...]]
-_CACHED: Final = 40_000  # calls, about 40 MB
+_CACHED: Final = 40_000  # calls of one answer, about 40 MB; any one plan's fit
+_ADVICE: Final = (
+    "ask for a shorter span or one of whole days in UTC, for longer steps, or without the span before"
+)
 _PORTION: Final = 4_000  # calls read at once, about 6 MB
 # By the time's index, so no row of the table is touched.
 _COUNT: Final = """
@@ -60,40 +64,50 @@ class Rows(NamedTuple):
     read: int
 
 
-def count(conn: sqlite3.Connection) -> Callable[[int, int], int]:
-    """How many calls came in a span, up to one more than may be read."""
-
-    def counted(start: int, until: int) -> int:
-        found: int = conn.execute(_COUNT, (start, until, MOST_FOLDED + 1)).fetchone()[0]
-        return found
-
-    return counted
-
-
 class Cache:
-    """Rows that were read and taken apart already, for further questions in the same transaction."""
+    """Rows that were counted, or read and taken apart, already: for further questions in the same transaction.
+
+    It bounds what all of them read: beyond its room they raise TooMuch.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], list[_Taken]] = {}
         self._room = _CACHED
+        self._counts: dict[tuple[int, int], tuple[int, int]] = {}
+
+    def count(self, conn: sqlite3.Connection, start: int, until: int, most: int) -> int:
+        """How many calls came in ``[start, until)``, counted up to ``most``."""
+        found, limit = self._counts.get((start, until), (0, 0))
+        if found == limit < most:
+            found = conn.execute(_COUNT, (start, until, most)).fetchone()[0]
+            self._counts[start, until] = found, most
+        return min(found, most)
 
     def by_seq(self, conn: sqlite3.Connection, low: int, high: int, condition: _Condition) -> list[_Taken]:
         """As ``folding.by_seq``."""
         key = ("seq", low, high, *condition)
-        return self._known[key] if key in self._known else self._keep(key, folding.by_seq(conn, *key[1:]))
+        return (
+            self._known[key] if key in self._known else self._keep(conn, key, folding.by_seq(conn, *key[1:]))
+        )
 
     def by_time(
         self, conn: sqlite3.Connection, since: int, until: int, condition: _Condition
     ) -> list[_Taken]:
         """As ``folding.by_time``."""
         key = ("time", since, until, *condition)
-        return self._known[key] if key in self._known else self._keep(key, folding.by_time(conn, *key[1:]))
+        return (
+            self._known[key] if key in self._known else self._keep(conn, key, folding.by_time(conn, *key[1:]))
+        )
 
-    def _keep(self, key: tuple[Any, ...], calls: Iterable[CallFact]) -> list[_Taken]:
+    def _keep(
+        self, conn: sqlite3.Connection, key: tuple[Any, ...], calls: Sequence[CallFact]
+    ) -> list[_Taken]:
+        self._room -= len(calls)
+        if self._room < 0:
+            raise TooMuch(_CACHED - self._room, _ADVICE, _CACHED)
+        in_time(conn)
         found = [(call.seq, call.received_at, fold.parts(call)) for call in calls]
-        if len(found) <= self._room:
-            self._room -= len(found)
-            self._known[key] = found
+        self._known[key] = found
         return found
 
 
@@ -103,10 +117,12 @@ def collect(conn: sqlite3.Connection, plan: Plan, which: Which, top: int, cache:
     if plan.summed:
         low = min(piece.mark for piece in plan.summed)
         for start in range(low, top, _PORTION):
+            in_time(conn)
             taker.tail(cache.by_seq(conn, start, min(start + _PORTION, top), taker.condition), plan)
     ends, edges = _segments(plan.edges)
     for start, until in _runs(ends, edges):
         for since, before in _portions(conn, start, until):
+            in_time(conn)
             taker.edges(cache.by_time(conn, since, before, taker.condition), ends, edges)
     return Rows(taker.more, taker.less, taker.read)
 
