@@ -20,6 +20,7 @@ from gemgate.app.plan import GATEWAY
 from gemgate.cli.main import group
 from gemgate.config import load
 from gemgate.insight.cubes import SETS
+from gemgate.insight.plan import MOST_FOLDED
 from gemgate.jobs.context import Context
 from gemgate.jobs.rollup import Rollup
 from gemgate.store import connection, ledger, migrate, rollup_proof
@@ -115,7 +116,7 @@ def test_rebuild_repairs_the_sums_beside_a_gateway_and_without_one(data: Path, l
 def test_rebuild_asks_first(data: Path) -> None:
     told = run(data, "rebuild")
     assert told.exit_code == 1
-    assert "more than 100,000 calls" in told.output
+    assert f"more than {MOST_FOLDED:,} calls" in told.output
     assert marks(data) == {}
 
 

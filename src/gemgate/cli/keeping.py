@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import click
 import msgspec
 
-from gemgate.app.folder import prepare, taken
+from gemgate.app.folder import FolderError, prepare, taken
 from gemgate.app.plan import CONSOLE, GATEWAY
 from gemgate.app.serve import bring_up_to_date
 from gemgate.cli.faults import CommandFault
@@ -74,6 +74,19 @@ def written(conn: Connection, work: Callable[[Connection], Result], audited: Aud
 
     sliced(conn, step)
     return results[0]
+
+
+@contextlib.contextmanager
+def alone(settings: Settings) -> Iterator[bool]:
+    """Whether no gateway lives on the folder; then none can start meanwhile."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(taken(settings.data, [GATEWAY]))
+        except FolderError:
+            nobody = False
+        else:
+            nobody = True
+        yield nobody
 
 
 def _tell(conn: Connection, audited: Audited, before: Any) -> None:

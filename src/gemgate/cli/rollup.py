@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,14 +11,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from gemgate.app.folder import FolderError, taken
-from gemgate.app.plan import GATEWAY
+from gemgate.cli import keeping
 from gemgate.cli.keeping import changing
 from gemgate.cli.options import common, settings_of
 from gemgate.cli.record import opened
 from gemgate.cli.screen import Column, screen, table
-from gemgate.config import Settings
 from gemgate.insight.cubes import SETS
+from gemgate.insight.plan import MOST_FOLDED
 from gemgate.store import rollups, sizes
 from gemgate.store.connection import Connection, reading
 
@@ -75,14 +72,15 @@ def status(data: Path | None, config: Path | None, as_json: bool) -> None:
 def rebuild(data: Path | None, config: Path | None, yes: bool) -> None:
     """Make all sums anew from the calls.
 
-    Nothing of the record is lost. Until the sums are there again, reports over up to 100,000 calls read the calls
-    themselves, and larger ones are refused. Beside a running gateway this writes in short slices with pauses;
-    without one it is quicker. When it is interrupted, the console goes on with it.
+    Nothing of the record is lost. Until the sums are there again, reports over few calls read the calls themselves,
+    and larger ones are refused. Beside a running gateway this writes in short slices with pauses; without one it is
+    quicker. When it is interrupted, the console goes on with it.
     """
     settings = settings_of(config, data)
     if not yes:
-        click.confirm("Reports over more than 100,000 calls are refused meanwhile. Go on?", abort=True)
-    with changing(settings) as conn, _alone(settings) as alone:
+        refused = f"Reports over more than {MOST_FOLDED:,} calls are refused meanwhile."
+        click.confirm(f"{refused} Go on?", abort=True)
+    with changing(settings) as conn, keeping.alone(settings) as alone:
         rollups.reset(conn)
         begun = time.monotonic()
         folded = _fill(conn, alone=alone)
@@ -108,19 +106,6 @@ def _fill(conn: Connection, *, alone: bool) -> int:
         while more:
             more = folder.round(tuple(SETS), _now(), told)
     return min(rollups.marks(conn).values())
-
-
-@contextlib.contextmanager
-def _alone(settings: Settings) -> Iterator[bool]:
-    """Whether no gateway lives on the folder; then none can start meanwhile."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(taken(settings.data, [GATEWAY]))
-        except FolderError:
-            alone = False
-        else:
-            alone = True
-        yield alone
 
 
 def _now() -> int:

@@ -13,8 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gemgate.app.folder import FolderError, taken
-from gemgate.app.plan import GATEWAY
+from gemgate.cli import keeping
 from gemgate.cli.faults import CommandFault
 from gemgate.cli.keeping import changing, written
 from gemgate.cli.options import common, settings_of
@@ -72,7 +71,7 @@ def command(
         found = None if trace is None else _trace(trace)
     except (BadBook, OSError) as error:
         raise CommandFault(str(error)) from None
-    with changing(settings) as conn, _alone(settings) as alone, _progress("Seeding", calls) as said:
+    with changing(settings) as conn, keeping.alone(settings) as alone, _progress("Seeding", calls) as said:
         _sow(conn, (plan, found, book), said, alone=alone)
     click.echo(
         f"{calls:,} calls over {days:g} days are seeded. `gemgate seed --remove` takes them out again."
@@ -120,7 +119,7 @@ def _learn(conn: Connection, sower: seeds.Sower, pool: list[Pattern], *, alone: 
 
 
 def _remove(settings: Settings) -> None:
-    with changing(settings) as conn, _alone(settings) as alone:
+    with changing(settings) as conn, keeping.alone(settings) as alone:
         found = seeds.every(conn)
         if not found:
             click.echo("Nothing is seeded here.")
@@ -144,19 +143,6 @@ def _removed(conn: Connection, one: seeds.Seeded, size: int, *, alone: bool) -> 
     left: list[int] = []
     seeds.once(conn, lambda inside: left.append(seeds.remove(inside, one, size)), alone=alone)
     return left[0]
-
-
-@contextlib.contextmanager
-def _alone(settings: Settings) -> Iterator[bool]:
-    """Whether no gateway lives on the folder; then none can start meanwhile."""
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(taken(settings.data, [GATEWAY]))
-        except FolderError:
-            alone = False
-        else:
-            alone = True
-        yield alone
 
 
 @contextlib.contextmanager
