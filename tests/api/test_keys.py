@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from recorded import blank, build, settle
+from recorded import blank, build, settle, writing
 from sampled import attempt, identity, intent, record
 
 from gemgate.api import context
 from gemgate.config import Settings
 from gemgate.core import access
+from gemgate.core.access import Key, Token
 from gemgate.store import audit, keys
 from gemgate.store.connection import reader
 
@@ -41,7 +42,7 @@ def trace(settings: Settings, subject: str) -> list[audit.Entry]:
 
 def test_a_key_is_made_shown_changed_rotated_and_switched(client: FlaskClient, settings: Settings) -> None:
     wanted = {
-        "name": "shop/1",
+        "name": "shop-1",
         "owner": "team  a",
         "tags": ["Web", "web"],
         "routes": ["models/gemini-3.8-*"],
@@ -63,30 +64,30 @@ def test_a_key_is_made_shown_changed_rotated_and_switched(client: FlaskClient, s
     )
     assert (made["rpm"], made["tpm"], made["concurrency"], made["state"]) == (60, 0, None, "in force")
     assert "first key" in made["notes"][0]
-    assert client.get(f"{URL}/shop%2F1").json == {**made, "notes": []}
+    assert client.get(f"{URL}/shop%2D1").json == {**made, "notes": []}
 
     conn = reader(settings.database)
     every, tokens = keys.every(conn)
     conn.close()
-    assert access.Keys(every, tokens).find(secret, context.now()).name == "shop/1"
+    assert access.Keys(every, tokens).find(secret, context.now()).name == "shop-1"
 
     changed = client.patch(
-        f"{URL}/shop/1", json={"rpm": None, "tags": [], "routes": ["nothing-like-it"]}
+        f"{URL}/shop-1", json={"rpm": None, "tags": [], "routes": ["nothing-like-it"]}
     ).json
     assert (changed["rpm"], changed["tags"], changed["tpm"]) == (None, [], 0)
     assert "'nothing-like-it'" in changed["notes"][0]
 
-    rotated = client.post(f"{URL}/shop/1/rotate", json={"grace": 3600}).json
+    rotated = client.post(f"{URL}/shop-1/rotate", json={"grace": 3600}).json
     assert rotated["secret"] != secret
     assert [one["valid_until"] > 0 for one in rotated["secrets"]] == [False, True]
-    once = client.post(f"{URL}/shop/1/rotate", json={"grace": 0}).json
+    once = client.post(f"{URL}/shop-1/rotate", json={"grace": 0}).json
     assert len(once["secrets"]) == 1
 
-    assert client.post(f"{URL}/shop/1/disable").json["state"] == "disabled"
+    assert client.post(f"{URL}/shop-1/disable").json["state"] == "disabled"
     assert client.get(URL, query_string={"state": "in force"}).json["items"] == []
-    assert client.post(f"{URL}/shop/1/enable").json["state"] == "in force"
+    assert client.post(f"{URL}/shop-1/enable").json["state"] == "in force"
 
-    rows = trace(settings, "shop/1")
+    rows = trace(settings, "shop-1")
     assert [one.action for one in rows] == ["create", "change", "rotate", "rotate", "disable", "enable"]
     assert rows[0].before is None
     assert (rows[1].before["rpm"], rows[1].after["rpm"]) == (60, None)
@@ -102,6 +103,8 @@ def test_a_key_is_made_shown_changed_rotated_and_switched(client: FlaskClient, s
     [
         ({}, "name"),
         ({"name": "a b"}, "name"),
+        ({"name": "a/b"}, "name"),
+        ({"name": ".."}, "name"),
         ({"name": "x", "nmae": 1}, "nmae"),
         ({"name": "x", "rpm": -1}, "rpm"),
         ({"name": "x", "rpm": "60"}, "rpm"),
@@ -137,6 +140,13 @@ def test_what_is_not_there_or_there_already_is_said(client: FlaskClient) -> None
         assert (answer.status_code, answer.json["code"]) == (404, "KEY_NOT_FOUND")
         assert "twice" in answer.json["hint"]
     assert client.patch(f"{URL}/twice", json={}).status_code == 400
+
+
+def test_a_key_of_an_older_name_is_still_reached(client: FlaskClient, settings: Settings) -> None:
+    with writing(settings) as conn:
+        keys.create(conn, Key(id=0, name="old/1"), Token(digest=b"o" * 32, key=0, hint=""))
+    assert client.get(f"{URL}/old%2F1").json["name"] == "old/1"
+    assert client.post(f"{URL}/old/1/disable").json["state"] == "disabled"
 
 
 def test_pages_follow_each_other(client: FlaskClient) -> None:

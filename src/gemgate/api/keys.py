@@ -34,7 +34,7 @@ Right = Literal["shared", "credentials", "webhooks", "permissions", "unknown"]
 assert set(Right.__args__) == set(RIGHTS)  # type: ignore[attr-defined]
 
 Name = Annotated[
-    str, Meta(max_length=64, examples=["shop"], description="ASCII without blanks, commas, quotes.")
+    str, Meta(max_length=64, examples=["shop"], description="ASCII without blanks, commas, quotes, slashes.")
 ]
 Owner = Annotated[str, Meta(max_length=64, description="The person or team it belongs to; empty for nobody.")]
 Tags = Annotated[list[str], Meta(max_length=words.MOST_TAGS, description="Put on its calls.")]

@@ -83,7 +83,7 @@ def _json(command: Command) -> Command:
     metavar="PERIOD",
     help="hour, day, week or month, or a rolling span like 24h or 30d.",
 )
-@click.option("--key", type=Name(), metavar="NAME", help="What this key spends.")
+@click.option("--key", type=Label(), metavar="NAME", help="What this key spends.")
 @click.option("--tag", type=Label(lower=True), metavar="TAG", help="What calls with this tag spend.")
 @click.option("--route", type=Label(), metavar="NAME", help="What calls by this [[route]] spend.")
 @click.option("--project", type=Label(), metavar="NAME", help="What is spent on this [[project]].")

@@ -40,7 +40,7 @@ class _Kind(click.ParamType[str]):
 
 
 class Name(_Kind):
-    """The name of a key or budget: ASCII without blanks, commas, semicolons and quotes; it stands in headers."""
+    """The name of a key or budget: ASCII without blanks, commas, semicolons, quotes and slashes."""
 
     name = "name"
 

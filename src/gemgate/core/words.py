@@ -19,7 +19,7 @@ MOST_TAGS: Final = 8
 """Tags of a key, of the 16 that a call has room for."""
 MOST_AMOUNT: Final = 2**62
 """Nano-dollars or tokens; far beyond any budget, and within the store's integers."""
-_NAME: Final = re.compile(rf"[^\x00-\x20\x7f-\U0010ffff,;\"]{{1,{MOST_SIGNS}}}")
+_NAME: Final = re.compile(rf"[^\x00-\x20\x7f-\U0010ffff,;/\"]{{1,{MOST_SIGNS}}}")
 
 
 class Unfit(ValueError):
@@ -27,11 +27,15 @@ class Unfit(ValueError):
 
 
 def name(text: str) -> str:
-    """The name of a key or budget: ASCII without blanks, commas, semicolons and quotes; it stands in headers."""
+    """The name of a key or budget: ASCII without blanks, commas, semicolons, quotes and slashes.
+
+    It stands in headers, and in paths of the API: there ``.`` and ``..`` mean something else.
+    """
     found = text.strip()
-    if not _NAME.fullmatch(found):
+    if not _NAME.fullmatch(found) or found in (".", ".."):
         raise Unfit(
-            f"{found!r} is no name: up to {MOST_SIGNS} signs of ASCII, without blanks, commas, semicolons and quotes."
+            f"{found!r} is no name: up to {MOST_SIGNS} signs of ASCII, without blanks, commas, semicolons, quotes and"
+            " slashes; not . or .. alone."
         )
     return found
 
