@@ -120,7 +120,6 @@ class OneRule(Resource):
             payloads.drop_rule(change.conn, scope, of)
             change.audit("delete", "payload_rule", f"{scope}/{of}", _plain(before))
         return before
-        return before
 
 
 @namespace.route("/<string:call_id>")
