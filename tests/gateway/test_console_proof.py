@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
 
 from gemgate.core import console
@@ -11,9 +13,15 @@ from gemgate.gateway.exchange import Exchange, Message
 SECRET = b"s" * 32
 NOW = 1_795_000_000_000_000
 PATH = "/v1beta/models/some:generateContent"
+HEAD = console.Head("POST", PATH, "alt=sse")
 
 
-def asked(client: str, word: str, path: str = PATH) -> Exchange:
+def proof(at: int = NOW) -> str:
+    """A proof that was not used yet."""
+    return console.prove(SECRET, at, secrets.token_hex(8), HEAD, b"{}")
+
+
+def asked(client: str, word: str, path: str = PATH, query: bytes = b"alt=sse") -> Exchange:
     """A request as uvicorn hands it over."""
 
     async def receive() -> Message:
@@ -26,7 +34,7 @@ def asked(client: str, word: str, path: str = PATH) -> Exchange:
         "method": "POST",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"alt=sse",
+        "query_string": query,
         "scheme": "http",
         "headers": [(console.HEADER.encode(), word.encode("latin-1"))] if word else [],
         "client": (client, 4711) if client else None,
@@ -47,14 +55,16 @@ def asked(client: str, word: str, path: str = PATH) -> Exchange:
     ],
 )
 def test_a_proof_counts_from_this_machine_alone(client: str, known: bool) -> None:
-    assert by_console(asked(client, console.prove(SECRET, NOW, "POST", PATH)), SECRET, NOW) is known
+    assert by_console(asked(client, proof()), SECRET, NOW) is known
 
 
 def test_a_proof_of_something_else_is_none() -> None:
-    word = console.prove(SECRET, NOW, "POST", PATH)
-    assert by_console(asked("127.0.0.1", word), SECRET, NOW)
+    word = proof()
     assert not by_console(asked("127.0.0.1", word, "/v1beta/files"), SECRET, NOW)
     assert not by_console(asked("127.0.0.1", word), b"t" * 32, NOW)
     assert not by_console(asked("127.0.0.1", word), SECRET, NOW + console.GOOD_FOR + 1)
+    assert not by_console(asked("127.0.0.1", word, query=b"alt=sse&more=1"), SECRET, NOW)
+    assert by_console(asked("127.0.0.1", word), SECRET, NOW)
+    assert not by_console(asked("127.0.0.1", word), SECRET, NOW)
     assert not by_console(asked("127.0.0.1", ""), SECRET, NOW)
     assert not by_console(asked("127.0.0.1", "\xe4." + "0" * 64), SECRET, NOW)

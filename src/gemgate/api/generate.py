@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import secrets
 import socket
 import sqlite3
 import threading
@@ -172,7 +173,8 @@ def _sent(
                 "The secret of the data folder cannot be read, so the gateway would not know the console."
             )
             raise Problem(503, "SECRET_UNREAD", detail, "Send a virtual key in x-gemgate-key.") from None
-        word = console.prove(secret, context.now(), "POST", question.path)
+        head = console.Head("POST", question.path, question.query.removeprefix("?"))
+        word = console.prove(secret, context.now(), secrets.token_hex(8), head, question.body)
         question.headers[console.HEADER] = word.encode()
     link = link_to(gateway_url(settings), settings.upstream.total_timeout + _SLACK)
     if place is not None:

@@ -5,6 +5,8 @@ Laws:
 - a key is asked for before a byte of the body is read, and nothing goes upstream without one where one is due;
 - it is due as soon as one exists, and where others than this machine reach the port; the console, which proves
   itself by the secret of the data folder and comes from this machine, needs none;
+- the console's proof counts once, for calls whose body is read before anything goes upstream: ``still`` looks whether
+  it is the body that was proven;
 - where the keys cannot be read nobody is let in, for a key may exist (``gateway.inforce`` reads them).
 """
 
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 import msgspec
 
@@ -29,6 +32,7 @@ from gemgate.gateway.wiring import client_credential
 
 _ELSEWHERE = frozenset({"openai.batches.create"})  # the models stand in a file that it names
 _PROOF = console.HEADER.encode()
+_USED = console.Used()
 AGAIN = 0.5  # seconds after which the keys are looked for anew
 
 
@@ -40,7 +44,8 @@ async def enter(ticket: Ticket, desk: Desk) -> None:
     snapshot = ticket.snapshot
     if desk.keys is None:
         raise _unread()
-    if by_console(ticket.exchange, desk.secret, desk.clock.now()):
+    read = ticket.match is not None and ticket.match.inspected
+    if read and by_console(ticket.exchange, desk.secret, desk.clock.now()):
         ticket.client = console.CLIENT
         return
     if not desk.keys.any and not snapshot.settings.needs_key:
@@ -59,11 +64,15 @@ async def enter(ticket: Ticket, desk: Desk) -> None:
 
 
 def by_console(exchange: Exchange, secret: bytes, now: int) -> bool:
-    """Whether the console of this data folder asks, for an operator of its own: such a call needs no key."""
+    """Whether the console of this data folder asks, for an operator of its own: such a call needs no key.
+
+    A proof counts once, so this is asked once for each call.
+    """
     word = exchange.header(_PROOF)
     if not word or not loopback(exchange.client):
         return False
-    return console.proven(secret, word, now, exchange.verb, exchange.raw_path)
+    head = console.Head(exchange.verb, exchange.raw_path, exchange.query)
+    return console.proven(secret, word, now, head) and _USED.first(word, now)
 
 
 async def _uploader(ticket: Ticket, desk: Desk, keys: Keys) -> Key:
@@ -80,8 +89,15 @@ async def _uploader(ticket: Ticket, desk: Desk, keys: Keys) -> Key:
 def still(ticket: Ticket, desk: Desk) -> None:
     """Whether the call's key is still good, for a call that was long on its way since ``enter``.
 
-    Raises Refused: 401 KEY_UNKNOWN, KEY_EXPIRED; 403 KEY_DISABLED, KEY_STOPPED.
+    Raises Refused: 401 KEY_UNKNOWN, KEY_EXPIRED; 403 KEY_DISABLED, KEY_STOPPED; 401 KEY_MISSING for another body
+    than the console proved.
     """
+    # No User-Agent makes this name of a client: what has it came in by a proof.
+    if ticket.client == console.CLIENT:
+        if not console.holds(ticket.exchange.header(_PROOF), cast(bytes, ticket.body.view)):
+            ticket.client = ""
+            raise access.missing()
+        return
     key = ticket.key
     if key is None or desk.keys is None:
         return
