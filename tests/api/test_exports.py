@@ -196,7 +196,7 @@ def test_a_download_goes_on_where_it_was(client: FlaskClient) -> None:
     data = whole.data
     whole.close()
     assert whole.headers["Content-Disposition"] == f"attachment; filename=gemgate-calls-{number}.csv"
-    assert whole.mimetype == "text/csv"
+    assert whole.headers["Content-Type"] == "text/csv; charset=utf-8"
     part = client.get(
         f"/api/v1/exports/{number}/file",
         headers={"Range": "bytes=100-199", "If-Range": whole.headers["ETag"]},
@@ -205,6 +205,9 @@ def test_a_download_goes_on_where_it_was(client: FlaskClient) -> None:
     part.close()
     beyond = client.get(f"/api/v1/exports/{number}/file", headers={"Range": "bytes=99999999-"})
     assert (beyond.status_code, beyond.mimetype) == (416, "application/problem+json")
+    for other in ("bytes=0-1,5-9", "lines=0-1", "bytes=9-2", "nothing"):
+        with client.get(f"/api/v1/exports/{number}/file", headers={"Range": other}) as answer:
+            assert (answer.status_code, answer.data) == (200, data), other
 
 
 def test_what_was_made_goes(client: FlaskClient, settings: Settings) -> None:
@@ -220,6 +223,36 @@ def test_what_was_made_goes(client: FlaskClient, settings: Settings) -> None:
     tending.run(Context(settings))
     assert client.get(f"/api/v1/exports/{number}").get_json()["state"] == "expired"
     assert client.get(f"/api/v1/exports/{number}/file").status_code == 410
+
+
+def test_an_export_that_finds_no_folder_has_failed_and_what_it_left_goes(
+    client: FlaskClient, settings: Settings
+) -> None:
+    done = client.post("/api/v1/exports", json={"what": "calls"}).get_json()["id"]
+    finished(client, done)
+    folder = settings.data / "exports"
+    aside = folder.rename(settings.data / "aside")
+    folder.write_text("no folder")
+    try:
+        number = client.post("/api/v1/exports", json={"what": "calls"}).get_json()["id"]
+        found = finished(client, number)
+        assert (found["state"], found["message"][:26]) == ("failed", "The file cannot be written")
+        assert client.get(f"/api/v1/exports/{done}/file").status_code == 410
+        assert client.delete(f"/api/v1/exports/{done}").get_json()["state"] == "expired"
+    finally:
+        folder.unlink()
+        aside.rename(folder)
+
+
+def test_the_console_takes_its_exports_with_it(client: FlaskClient, settings: Settings) -> None:
+    context = Context(settings)
+    for _ in range(2):
+        tending.run(context)
+    assert context.at_end == [tending.leave]
+    number = client.post("/api/v1/exports", json={"what": "calls"}).get_json()["id"]
+    context.at_end.pop()()
+    assert tending._children == {}
+    assert finished(client, number)["state"] in ("done", "failed")
 
 
 def test_what_died_has_failed_and_what_was_cancelled_is_not_made(

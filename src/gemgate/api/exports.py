@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from flask import Response, send_file
+from flask import Response, request, send_file
 from flask_restx import Namespace, Resource
 from msgspec import Meta
+from werkzeug.http import parse_range_header
 
 from gemgate.api import context, named
 from gemgate.api.named import wrong
@@ -26,7 +28,7 @@ from gemgate.store.jobs import Job
 namespace = Namespace("exports", description="Files of the record: CSV, JSON Lines or Parquet.")
 
 _MEDIA: Final = {
-    "csv": "text/csv; charset=utf-8",
+    "csv": "text/csv",  # to which Flask adds that it is UTF-8
     "jsonl": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
@@ -173,7 +175,8 @@ class OneExport(Resource):
             elif job.state == "done":
                 jobs.expire(change.conn, job.id, "The file was taken away.")
                 change.audit("delete", KIND, str(number))
-        path_of(context.settings().data, job.id, job.body["format"]).unlink(missing_ok=True)
+        with contextlib.suppress(NotADirectoryError):  # the folder is gone, and the file with it
+            path_of(context.settings().data, job.id, job.body["format"]).unlink(missing_ok=True)
         return _item(_job(number))
 
 
@@ -185,7 +188,8 @@ class TheFile(Resource):
     def get(self, number: int) -> Response:
         """Download the file of an export.
 
-        HTTP ranges are served (`Range`, `If-Range`), so a download that broke can go on where it was (206).
+        One HTTP range is served (`Range`, `If-Range`), so a download that broke can go on where it was (206). Several
+        at once, and units other than bytes, get the whole file.
         """
         job = _job(number)
         if job.state in jobs.LIVE:
@@ -198,6 +202,7 @@ class TheFile(Resource):
             raise Problem(410, "NO_FILE", f"The export has no file: it was {job.state}.", job.message)
         form = job.body["format"]
         path = path_of(context.settings().data, job.id, form)
+        _one_range()
         try:
             name = f"gemgate-{job.body['what']}-{job.id}.{exporting.ENDINGS[form]}"
             answer = send_file(
@@ -208,10 +213,17 @@ class TheFile(Resource):
                 conditional=True,
                 max_age=0,
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             hint = "Somebody deleted it from the data folder. Ask for the export again."
             raise Problem(410, "FILE_LOST", "The file is not there any more.", hint) from None
         return answer
+
+
+def _one_range() -> None:
+    """Forget a Range that is not one range of bytes: such a one is ignored, not refused (RFC 9110, 14.2)."""
+    asked = parse_range_header(request.headers.get("Range"))
+    if asked is None or asked.units != "bytes" or len(asked.ranges) != 1:
+        request.environ.pop("HTTP_RANGE", None)
 
 
 def _job(number: int) -> Job:

@@ -159,7 +159,9 @@ class _Work:
             try:
                 state, message, result = self._made(conn, asked, path, part)
             finally:
-                part.unlink(missing_ok=True)
+                # Where it cannot be taken away (its folder is none any more) the job still has to be told its end.
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
 
             def end(inside: Connection) -> bool:
                 """The end, if nobody else has ended it."""
@@ -169,7 +171,8 @@ class _Work:
                 return jobs.end(inside, self._number, state, _now(), message, result)
 
             if not _written(conn, end):
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     def _made(
         self, conn: Connection, asked: Asked, path: Path, part: Path

@@ -33,6 +33,7 @@ PERIOD: Final = 2.0
 _DIED: Final = (
     "The process that made the export has ended before it was done, with the console or by itself. Ask again."
 )
+_PATIENCE: Final = 2.0  # seconds that the processes have to end by themselves
 _OLD: Final = "The file was taken away because its time was over. Ask for the export again."
 
 # The processes of this console by database and job. One lock for all that looks after them.
@@ -42,6 +43,8 @@ _lock: Final = threading.Lock()
 
 def run(context: Context) -> str:
     """One look."""
+    if leave not in context.at_end:
+        context.at_end.append(leave)
     started, ended, expired = tend(context.settings)
     said = [
         f"{number} {word}"
@@ -64,7 +67,8 @@ def tend(settings: Settings) -> tuple[int, int, int]:
         for job in dead:
             _written(settings, partial(jobs.end, number=job.id, state="failed", now=now, message=_DIED))
         for job in due:
-            path_of(settings.data, job.id, job.body.get("format", "")).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a file that cannot be deleted must not stop the others
+                path_of(settings.data, job.id, job.body.get("format", "")).unlink(missing_ok=True)
             _written(settings, partial(jobs.expire, number=job.id, message=_OLD))
         waiting = [job for job in live if job.state == "queued"]
         room = max(0, MOST - len(_children))
@@ -104,7 +108,8 @@ def _sweep(settings: Settings, conn: Connection) -> None:
         if number.isdigit() and (settings.database, int(number)) not in _children:
             job = jobs.find(conn, KIND, int(number))
             if job is None or job.state not in jobs.LIVE:
-                part.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    part.unlink(missing_ok=True)
 
 
 def _written(settings: Settings, work: Callable[[Connection], object]) -> None:
@@ -114,11 +119,16 @@ def _written(settings: Settings, work: Callable[[Connection], object]) -> None:
 
 
 def leave() -> None:
-    """End the processes of this console, and wait for them: each takes away what it began."""
+    """End the processes of this console, and wait a while for them: each takes away what it began."""
     with _lock:
         for child in _children.values():
             if child.stdin is not None:
                 child.stdin.close()
+        end = time.monotonic() + _PATIENCE
         for child in _children.values():
-            child.wait()
+            try:
+                child.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
         _children.clear()
