@@ -269,6 +269,8 @@ def test_with_keys_in_force_the_console_needs_none_and_may_use_one(
 
 def test_a_proof_is_of_one_body_and_counts_once(client: FlaskClient, gateway: Gateway) -> None:
     """Straight at the gateway, where a key is in force."""
+    put_key(gateway, "office")
+    until(lambda: httpx.get(f"{gateway.url}/v1beta/models").status_code == 401, "keys")
     path, body = f"/v1beta/models/{MODEL}:generateContent", b'{"contents": [{"parts": [{"text": "x"}]}]}'
     secret = installation_secret(gateway.data)
 
