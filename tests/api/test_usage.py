@@ -156,5 +156,7 @@ def test_what_would_read_too_much_is_refused_with_advice(tmp_path: Path) -> None
     answer = client.get(PATH, query_string={"from": "-7d"})
     found = answer.get_json()
     assert (answer.status_code, found["code"]) == (422, "TOO_MUCH")
+    assert found["detail"][0].isupper()
+    assert found["hint"].rstrip(".").lower() not in found["detail"].lower()
     assert "gemgate rollup status" in found["hint"]
     assert get(client, **{"from": "-1h"})["total"]["calls"] == 0

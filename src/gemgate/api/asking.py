@@ -10,10 +10,8 @@ from msgspec import Meta
 
 from gemgate.api import context
 from gemgate.api.named import wrong
-from gemgate.api.problems import Problem
 from gemgate.insight import spans
 from gemgate.insight.cubes import DIMENSIONS
-from gemgate.insight.plan import TooMuch
 from gemgate.store.connection import Connection
 from gemgate.store.reports.asked import Ask
 
@@ -71,7 +69,7 @@ class SpanQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, rename
 def answered(query: SpanQuery, report: Callable[[Connection, Ask], T]) -> T:
     """The report's answer, read in one transaction.
 
-    Raises Problem: 400 BAD_QUERY with the field at fault, 422 TOO_MUCH with what to narrow.
+    Raises Problem 400 BAD_QUERY with the field at fault, and TooMuch (422) with what to narrow.
     """
     now = context.now()
     try:
@@ -92,5 +90,3 @@ def answered(query: SpanQuery, report: Callable[[Connection, Ask], T]) -> T:
             return report(conn, ask)
     except spans.BadAsk as bad:
         raise wrong({bad.field: bad.sentence}, "BAD_QUERY") from None
-    except TooMuch as much:
-        raise Problem(422, "TOO_MUCH", str(much), f"{much.advice[:1].upper()}{much.advice[1:]}.") from None

@@ -176,7 +176,8 @@ def on_fault(error: Exception) -> Response:
         return answer(of_ask(error))
     if isinstance(error, TooMuch):
         detail = "The answer needs more of the record read than is allowed at once."
-        return answer(Problem(422, "TOO_MUCH", detail, error.advice))
+        hint = f"{error.advice[:1].upper()}{error.advice[1:].rstrip('.')}."
+        return answer(Problem(422, "TOO_MUCH", detail, hint))
     # The kind and place alone: a fault's text may carry what a caller sent.
     _LOG.error(
         "%s while answering %s %s (%s)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import re
 import typing
@@ -17,13 +18,14 @@ from gemgate.api.problems import Problem
 S = TypeVar("S", bound=msgspec.Struct)
 
 _AT: Final = re.compile(r" - at `(?:key in )?\$(.*)`$")
-_PLACE: Final = re.compile(r"\[\d+\]")
+_QUOTED: Final = re.compile(r"`([\w |]+)`")
+_MOST_SAID: Final = 20  # faults of one body that are told
 _KINDS: Final = {
     "int": "a whole number",
     "float": "a number",
     "str": "text",
     "bool": "true or false",
-    "null": "nothing",
+    "null": "null",
     "array": "a list",
     "object": "an object",
 }
@@ -66,11 +68,12 @@ def body(shape: type[S], data: bytes) -> S:
         if name not in types:
             errors[name[:60]] = _unknown(types)
             continue
-        try:
+        wrong = _faults(types[name], value, name)
+        if wrong:
+            errors.update(wrong)
+        else:
             values[name] = msgspec.convert(value, types[name])
-        except (msgspec.ValidationError, RecursionError) as error:
-            where, said = sentence(str(error), types[name])
-            errors[name + where] = said
+    errors = dict(list(errors.items())[:_MOST_SAID])
     return _made(shape, values, errors, "BAD_BODY", "The body does not hold what is asked for here.")
 
 
@@ -79,12 +82,42 @@ def sentence(message: str, kind: Any = None) -> tuple[str, str]:
     found = _AT.search(message)
     where = found.group(1) if found else ""
     plain = _AT.sub("", message)
+    inner = _item(kind) if where.startswith("[") and kind is not None else kind
     if plain.startswith("Invalid enum value"):
-        options = _options(kind if not where else _item(kind) if _PLACE.fullmatch(where) else None)
-        plain = f"Expected one of: {', '.join(options)}" if options else "Expected another of its words"
-    plain = re.sub(r"`(\w+)`", lambda word: _KINDS.get(word.group(1), word.group(1)), plain)
-    plain = plain.replace(" | ", " or ")
+        plain = f"Expected one of: {', '.join(_options(inner))}"
+    elif "matching regex" in plain:
+        plain = _form(inner)
+    plain = _QUOTED.sub(
+        lambda words: " or ".join(_KINDS.get(one, one) for one in words[1].split(" | ")), plain
+    )
     return where, plain.rstrip(".") + "."
+
+
+def _faults(kind: Any, value: Any, where: str) -> dict[str, str]:
+    """Everything that is wrong with a value of JSON, by its place: of objects and lists, each part for itself."""
+    bare = _bare(kind)
+    found: dict[str, str] = {}
+    if isinstance(value, list) and _is_list(kind):
+        for at, one in enumerate(value):
+            if len(found) < _MOST_SAID:
+                found.update(_faults(_item(kind), one, f"{where}[{at}]"))
+    elif isinstance(value, dict) and isinstance(bare, type) and issubclass(bare, msgspec.Struct):
+        types = {field.encode_name: field.type for field in msgspec.structs.fields(bare)}
+        for name, one in value.items():
+            if name in types:
+                found.update(_faults(types[name], one, f"{where}.{name}"))
+            elif bare.__struct_config__.forbid_unknown_fields:
+                found[f"{where}.{name[:60]}"] = _unknown(types)
+        for field in msgspec.structs.fields(bare):
+            if field.required and field.encode_name not in value:
+                found[f"{where}.{field.encode_name}"] = "Missing."
+    if not found:
+        try:
+            msgspec.convert(value, kind)
+        except (msgspec.ValidationError, RecursionError) as error:
+            inside, said = sentence(str(error), kind)
+            found[where + inside] = said
+    return found
 
 
 def _made(shape: type[S], values: Mapping[str, Any], errors: dict[str, str], code: str, detail: str) -> S:
@@ -167,5 +200,26 @@ def _item(kind: Any) -> Any:
 
 
 def _options(kind: Any) -> list[str]:
+    """The words that a type of words has."""
     bare = _bare(kind)
-    return [str(one) for one in typing.get_args(bare)] if typing.get_origin(bare) is typing.Literal else []
+    if isinstance(bare, type) and issubclass(bare, enum.Enum):
+        return [str(one.value) for one in bare]
+    return [str(one) for one in typing.get_args(bare)]
+
+
+def _form(kind: Any) -> str:
+    """What a text of a certain form looks like: by its examples, else by its description."""
+    notes = [one for part in _parts(kind) for one in getattr(part, "__metadata__", ())]
+    examples = [str(one) for note in notes for one in note.examples or ()]
+    described = [note.description for note in notes if note.description]
+    if examples:
+        return f"Expected text like {' or '.join(examples)}"
+    return f"Expected: {described[0]}" if described else "Expected text of another form"
+
+
+def _parts(kind: Any) -> list[Any]:
+    """A type and those that it is made of, as far as notes on its form may stand there."""
+    origin = typing.get_origin(kind)
+    inner = typing.get_args(kind) if origin in (typing.Union, UnionType) else ()
+    inner = typing.get_args(kind)[:1] if origin is typing.Annotated else inner
+    return [kind, *(one for part in inner for one in _parts(part))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -16,9 +16,11 @@ from gemgate.store.reports.listing_terms import AMOUNTS, NAMES, Range, Wanted
 
 _MOST: Final = 2**63 - 1
 _DIGITS: Final = re.compile(r"[0-9A-Fa-f-]{1,36}")
+Ending = Literal["ok", "refused", "failed", "cut", "cancelled", "interrupted"]
+"""The words of ``core.call.Outcome``."""
 _Text = Annotated[str, Meta(max_length=200)]
 _Whole = Annotated[int, Meta(ge=0, le=_MOST)]
-_Status = Annotated[str, Meta(pattern=r"^[1-9](xx|[0-9][0-9])$(?!\n)")]
+_Status = Annotated[str, Meta(pattern=r"^[1-9](xx|[0-9][0-9])$(?!\n)", examples=["429", "4xx"])]
 
 
 def _names(what: str) -> Any:
@@ -53,7 +55,11 @@ class Filters(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     door: Annotated[list[_Text], _names("What of OpenAI's was asked for, such as chat.")] = []
     finish: Annotated[list[_Text], _names("The finish reason, such as MAX_TOKENS.")] = []
     outcome: Annotated[
-        list[_Text], _names("How it ended: ok, refused, failed, cut, cancelled, interrupted.")
+        list[Ending],
+        Meta(
+            max_length=20,
+            description="How it ended, as its client saw it. Given more than once: any of them.",
+        ),
     ] = []
     reason: Annotated[
         list[_Text], _names("Why it did not end well, such as overloaded or budget_spent.")
