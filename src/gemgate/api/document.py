@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 from flask_restx import Api
 
-from gemgate.api import schemas
+from gemgate.api import examples, glossary, schemas
 from gemgate.api.operation import JSON, Declared, declared_of
 from gemgate.api.problems import MEDIA, ProblemBody
 from gemgate.api.roles import Role
@@ -38,16 +38,26 @@ _KINDS: Final = {"int": "integer", "float": "number"}
 _SAID: Final = {
     400: "The query string or the body is not as it should be; `errors` names each field.",
     401: "A token is missing, unknown, disabled or past its time.",
+    402: "A budget is spent; `hint` says until when.",
     403: "The token may not do this, or the request comes from a page of another site.",
     404: "There is nothing of this name.",
-    405: "This is no number, and what it may be else does not take this method.",
+    405: "Where the path needs a whole number stands something else, which makes it the path of another operation; "
+    "that one does not take this method. The header `Allow` lists those that it takes.",
     409: "It cannot be done as things are; `hint` says what stands against it.",
+    410: "The file is there no more, or never came to be; ask for the export again.",
     413: "The body is too large.",
     415: "The body is not JSON.",
+    416: "The file ends before the range that was asked for.",
     422: "It can be read, but not done; `hint` says what to change.",
     429: "Too much at once; `Retry-After` says when there is room.",
+    500: "A fault of gemgate's or of Google's; `detail` says which.",
+    501: "This is not known here.",
+    502: "The gateway or Google gave no answer that can be passed on.",
     503: "The record, or the gateway, cannot be used now.",
+    504: "No answer came in time.",
 }
+_EVENTS: Final = "text/event-stream"
+_SENTENCE: Final = re.compile(r"(.*?[.:])(?:\s+[A-Z`].*)?", re.DOTALL)
 _RETRY: Final = {"Retry-After": {"type": "integer", "description": "Seconds after which to ask again."}}
 
 
@@ -61,6 +71,9 @@ def document(api: Api, base: str) -> Schema:
         # Said here with its name: of all types together nobody could tell which one it is.
         _check(declared, f"{verb} {url}")
     shapes, definitions = schemas.definitions(types)
+    for body, example in examples.BODIES.items():
+        if body in shapes:
+            definitions[_definition(shapes[body])]["example"] = example
     paths: dict[str, Schema] = {}
     for namespace, url, verb, method in every:
         paths.setdefault(_VARIABLE.sub(r"{\2}", url), {})[verb] = _operation(
@@ -129,47 +142,87 @@ def _operation(namespace: str, url: str, verb: str, method: Any, shapes: dict[An
         "operationId": _name(namespace, url, verb),
         "summary": summary.rstrip("."),
         "description": "\n\n".join(part for part in (rest.strip(), role) if part),
-        "parameters": _parameters(declared, url, shapes),
-        "responses": _responses(declared, verb, url, shapes),
+        "parameters": _parameters(namespace, declared, url, shapes),
+        "responses": _responses(namespace, declared, verb, url, shapes),
     }
     if declared.role is not Role.ANYONE:
         made["security"] = [{"token": [], "key": []}, {"token": []}] if declared.key else [{"token": []}]
-    if declared.media != JSON:
-        made["produces"] = [declared.media, MEDIA]
+    if declared.media != JSON or declared.also:
+        made["produces"] = [declared.media, *declared.also, MEDIA]
     return made
 
 
-def _parameters(declared: Declared, url: str, shapes: dict[Any, Schema]) -> list[Schema]:
-    made: list[Schema] = [
-        {"name": name, "in": "path", "required": True, "type": _KINDS.get(kind, "string")}
-        for kind, name in _VARIABLE.findall(url)
-    ]
+def _parameters(namespace: str, declared: Declared, url: str, shapes: dict[Any, Schema]) -> list[Schema]:
+    made: list[Schema] = []
+    for kind, name in _VARIABLE.findall(url):
+        said = {"description": glossary.variable(namespace, name), "type": _KINDS.get(kind, "string")}
+        made.append({"name": name, "in": "path", "required": True, **said})
     if declared.query is not None:
         made += schemas.parameters(declared.query)
     if declared.body is not None:
         made.append({"name": "body", "in": "body", "required": True, "schema": shapes[declared.body]})
+        made[-1]["description"] = _sentence(declared.body)
     return made
 
 
-def _responses(declared: Declared, verb: str, url: str, shapes: dict[Any, Schema]) -> Schema:
+def _responses(namespace: str, declared: Declared, verb: str, url: str, shapes: dict[Any, Schema]) -> Schema:
     nothing = declared.answer is None and declared.media == JSON
     status = 204 if nothing and declared.status == 200 else declared.status
-    good: Schema = {"description": http.HTTPStatus(status).phrase}
-    if declared.answer is not None:
-        good["schema"] = shapes[declared.answer]
-    elif not nothing:
-        good["schema"] = {"type": "file"} if not declared.media.startswith("text/") else {"type": "string"}
-    if declared.example is not None:
-        good["examples"] = {declared.media: msgspec.to_builtins(declared.example)}
-    made: Schema = {str(status): good}
+    made: Schema = {str(status): _good(namespace, declared, shapes)}
     for code in statuses(declared, verb, url):
+        title = http.HTTPStatus(code).phrase
+        example = examples.problem(code, title, namespace, _fault(declared))
         made[str(code)] = {
-            "description": _SAID.get(code, http.HTTPStatus(code).phrase),
+            "description": _SAID.get(code, title),
             "schema": shapes[ProblemBody],
+            "examples": {MEDIA: msgspec.to_builtins(example)},
         }
         if code in (429, 503):
             made[str(code)]["headers"] = _RETRY
     return made
+
+
+def _good(namespace: str, declared: Declared, shapes: dict[Any, Schema]) -> Schema:
+    """The answer of success: what it is, its shape, and one of them."""
+    given: Schema = {}
+    if declared.answer is not None:
+        shape = shapes[declared.answer]
+        made: Schema = {"description": _sentence(declared.answer), "schema": shape}
+        found = examples.answer(_definition(shape)) if declared.example is None else declared.example
+        if found is not None:
+            given[JSON] = msgspec.to_builtins(found)
+    elif declared.media == JSON:
+        return {"description": "It is done, and there is nothing more to tell."}
+    elif declared.media.startswith("text/"):
+        made = {"description": "Server-sent events, for as long as they come.", "schema": {"type": "string"}}
+    else:
+        made = {"description": "The file itself.", "schema": {"type": "file"}}
+        given[declared.media] = examples.FILES.get(namespace, "")
+    if _EVENTS in (declared.media, *declared.also):
+        given[_EVENTS] = examples.EVENTS.get(namespace, "")
+    if given:
+        made["examples"] = given
+    return made
+
+
+def _sentence(shape: Any) -> str:
+    """The first sentence of what a Struct says of itself."""
+    first, _, _ = (inspect.getdoc(shape) or "").partition("\n\n")
+    found = _SENTENCE.fullmatch(" ".join(first.split()))
+    return found[1].replace("``", "`") if found else ""
+
+
+def _fault(declared: Declared) -> tuple[str, str]:
+    """Where fields of the request are, and the name of one of them."""
+    for part, shape in (("body", declared.body), ("query", declared.query)):
+        if shape is not None:
+            return part, msgspec.structs.fields(shape)[0].encode_name
+    return "", ""
+
+
+def _definition(shape: Schema) -> str:
+    """The name that a reference refers to."""
+    return str(shape.get("$ref", "")).rpartition("/")[2]
 
 
 def _name(namespace: str, url: str, verb: str) -> str:

@@ -112,7 +112,15 @@ class Delta(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Generate(Resource):
     """One question."""
 
-    @operation(namespace, role=Role.OPERATOR, body=Question, answer=Answer, errors=STATUSES, key=True)
+    @operation(
+        namespace,
+        role=Role.OPERATOR,
+        body=Question,
+        answer=Answer,
+        errors=STATUSES,
+        key=True,
+        also=("text/event-stream",),
+    )
     def post(self, body: Question) -> Answer | Response:
         """Ask a model or a route.
 

@@ -49,6 +49,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[int, ...] = ()
     example: Any = None
     media: str = JSON
+    also: tuple[str, ...] = ()
     payloads: bool = False
     key: bool = False
 
@@ -63,6 +64,7 @@ class More(TypedDict, total=False):
     errors: tuple[int, ...]
     example: Any
     media: str
+    also: tuple[str, ...]
     payloads: bool
     key: bool
 
@@ -77,8 +79,9 @@ def operation(namespace: Namespace, *, role: Role, **more: Unpack[More]) -> Call
     ``query`` and ``body``: structs that the query string and the JSON body are decoded into, strictly; ``answer``:
     the struct (or ``list[Struct]``) that it gives; ``status`` of success; ``errors``: statuses of the problems that
     it raises itself, beside those that every operation has (see ``document``); ``example``: an answer, as JSON-able
-    values or a struct; ``media``: of the answer, where that is not JSON; ``payloads``: whether the token must be one
-    that may read stored bodies; ``key``: whether it takes a virtual key in the header ``x-gemgate-key``.
+    values or a struct; ``media``: of the answer, where that is not JSON; ``also``: other media that it may come in;
+    ``payloads``: whether the token must be one that may read stored bodies; ``key``: whether it takes a virtual key
+    in the header ``x-gemgate-key``.
     """
     declared = Declared(role=role, **more)
 
