@@ -49,16 +49,20 @@ class Difference(NamedTuple):
 
 
 class _Since(NamedTuple):
-    """From when on minutes are compared, and how often money had been corrected when a day was begun."""
+    """From when on minutes are compared, how often money had been corrected when a day was begun, rows in a read."""
 
     minutes: int
     corrections: int
+    rows: int
 
 
-def prove(conn: sqlite3.Connection, now: int) -> Iterator[Difference]:
-    """All that is wrong with the sums. ``conn`` reads, ``now`` is UTC µs. Raises sqlite3.Error."""
+def prove(conn: sqlite3.Connection, now: int, rows: int = _ROWS) -> Iterator[Difference]:
+    """All that is wrong with the sums. ``conn`` reads, ``now`` is UTC µs. Raises sqlite3.Error.
+
+    ``rows`` of sums are read at a time.
+    """
     busy = _Busy(conn)
-    since = _Since(now - MINUTES_KEPT, 0)
+    since = _Since(now - MINUTES_KEPT, 0, rows)
     day = _next(conn, 0, _DAY)
     while day is not None:
         first = list(_day(conn, day, since, busy.take))
@@ -75,7 +79,7 @@ def _day(
     """Compare the sums of a day; ``seen`` is given its calls."""
     with reading(conn):
         marks = {name: mark for name, mark in rollups.marks(conn).items() if mark > rollups.EMPTYING}
-        since = _Since(since.minutes, rollups.corrections(conn))
+        since = since._replace(corrections=rollups.corrections(conn))
     whole = {name: Folded() for name in marks}
     hour = _next(conn, day, _HOUR)
     while hour is not None and hour < day + _DAY:
@@ -212,8 +216,8 @@ def _rows_compared(
         with reading(conn):
             if not made.stands(conn):
                 return
-            facts = _facts(conn, which, after, span[1])
-            until = next(reversed(facts))[2:] if len(facts) == _ROWS else (span[1], -1, -1)
+            facts = _facts(conn, which, (*after, span[1], since.rows))
+            until = next(reversed(facts))[2:] if len(facts) == since.rows else (span[1], -1, -1)
             charges, bodies = _beside(conn, (*which, *after, *until))
             moved = rollups.corrections(conn) != since.corrections
         should = made.within(*which, after, until)
@@ -223,12 +227,12 @@ def _rows_compared(
         after = until
 
 
-def _facts(conn: sqlite3.Connection, which: tuple[int, Grain], after: _Row, until: int) -> _Table:
-    """The next rows of a cube and grain after a place, in order."""
+def _facts(conn: sqlite3.Connection, which: tuple[int, Grain], within: _Row) -> _Table:
+    """The next rows of a cube and grain, in order: after which slot, a, b; before which slot; how many."""
     rows = conn.execute(
         f"SELECT {_PLACE}, {', '.join(FACTS)} FROM rollups WHERE cube = ? AND grain = ?"  # noqa: S608
         " AND (slot, a, b) > (?, ?, ?) AND slot < ? ORDER BY slot, a, b LIMIT ?",
-        (*which, *after, until, _ROWS),
+        (*which, *within),
     )
     return {row[:5]: row[5:] for row in rows}
 
