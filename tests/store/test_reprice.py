@@ -33,7 +33,6 @@ from gemgate.store import (
     jobs,
     ledger,
     prices,
-    reprice,
     reprice_sums,
     rollups,
     stored_prices,
@@ -458,30 +457,25 @@ def test_nothing_is_worked_out_under_the_lock_where_a_mark_lies_within_a_slice(s
         conn.forget()
 
 
-def test_sums_that_go_on_before_a_slice_is_written_are_moved_all_the_same(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sums_that_go_on_before_a_slice_is_written_are_moved_all_the_same(settings: Settings) -> None:
     records = calls(random.Random(12), 40)
-    prepare, raced = reprice.prepare, 0
     with opened(settings) as conn, opened(settings) as other:
         written(conn, lambda inside: ledger.settle(inside, records))
         folder = rollups.Folder(other, quick=True)
+        number, left, undone, writes = ask(conn), list(rollups.marks(other)), 0, False
 
-        def prepared(inside: Connection, part: Any) -> reprice.Prepared:
-            """Fold a few calls more while the slice waits for the lock."""
-            nonlocal raced
-            made = prepare(inside, part)
-            if made.moves is not None and raced < 6:
-                held = {name: mark for name, mark in rollups.marks(conn).items() if mark < 40}
-                for name in list(held)[raced % 3 :: 3]:
-                    folder.advance(name, BASE, made.moves.seqs[0])
-                raced += 1
-            return made
+        def fold_more(sql: str) -> None:
+            """Somebody folds each time when a slice is about to take the lock."""
+            nonlocal undone, writes
+            if sql == "BEGIN IMMEDIATE" and left:
+                folder.advance(left.pop(), BASE)
+            undone += writes and sql == "ROLLBACK"
+            writes = sql == "BEGIN IMMEDIATE" or (writes and sql not in ("COMMIT", "ROLLBACK"))
 
-        monkeypatch.setattr(reprice, "prepare", prepared)
-        ask(conn)
-        job.run(Context(settings))
-        assert raced == 6
+        conn.set_trace_callback(fold_more)
+        job._Work(Context(settings), conn, number).work()
+        conn.set_trace_callback(None)
+        assert undone >= 3
         assert money(conn) == expected(records, stored_prices.in_force(conn, settings.prices.file))
         assert any(rollups.marks(conn).values())
         proven(conn)
