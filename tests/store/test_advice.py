@@ -198,11 +198,11 @@ def record(data: Path, calls: list[Record]) -> None:
     conn.close()
 
 
-def looked(data: Path) -> Run:
+def looked(data: Path, most: int = evidence.MOST) -> Run:
     """What a run finds."""
     conn = connection.reader(data / FILE)
     try:
-        return advice.study(conn, load(None, {}, {"data": data}), NOW)
+        return advice.study(conn, load(None, {}, {"data": data}), NOW, most=most)
     finally:
         conn.close()
 
@@ -330,8 +330,70 @@ def test_a_sample_has_each_call_once_the_newest_first(data: Path) -> None:
     assert {one.call_id for one in found} == {one.call_id for one in calls}
     newest = list(evidence.sample(conn, START, NOW, 2_100))
     assert newest == found[:2_100]
-    assert evidence.begun(conn, START, NOW, 2_100) == newest[-1].received_at
+    assert evidence.begun(conn, START, NOW) == START
     conn.close()
+
+
+DENSE = 600
+"""Calls in a sample that stand for 200,000: 12 hours of a record of ten days, as 200,000 are at 5 calls a second."""
+
+
+def test_a_busy_record_is_thinned_and_its_money_scaled(data: Path) -> None:
+    record(data, [*clean(count=6_000), *light(4_000), *thinker(2_000)])
+    run = looked(data, DENSE)
+    assert (run.since, run.until) == (START, NOW)
+    assert DENSE * 0.8 <= run.calls <= DENSE
+    found = {one.kind: one for one in run.findings}
+    assert set(found) == {"cheaper_model", "idle_thinking"}
+    for kind, count in (("cheaper_model", 4_000), ("idle_thinking", 2_000)):
+        one, nano = found[kind], PLANTED[kind][2]
+        assert nano is not None
+        assert one.nano_per_month == pytest.approx(nano * count / 600 * 30 / DAYS, rel=0.05), one
+        assert one.evidence.calls < run.calls
+        assert f"The sample is {run.calls:,} of 12,000 calls" in one.evidence.computed
+    (said,) = [word for word in found["idle_thinking"].sentence.split() if "," in word and word[0].isdigit()]
+    assert int(said.replace(",", "")) == pytest.approx(2_000, rel=0.05)
+
+
+def test_a_thinned_sample_is_whole_stretches_of_all_hours_of_the_day(data: Path) -> None:
+    record(data, clean(count=3_000))
+    with contextlib.closing(connection.reader(data / FILE)) as conn:
+        sampled = evidence.chosen(conn, START, NOW, 1_000)
+        found = list(evidence.taken(conn, sampled))
+        assert (sampled.total, sampled.taken, sampled.length) == (3_000, len(found), HOUR)
+        assert 900 <= len(found) <= 1_000
+        times = [one.received_at for one in found]
+        assert times == sorted(times, reverse=True)
+        each = [start <= at < until for at in times for start, until in sampled.chosen]
+        assert sum(each) == len(times)
+        whole = [one for one in evidence.sample(conn, START, NOW) if one.received_at in set(times)]
+        assert whole == found
+        # A third of the hours, and of each day of them and each time of the day at least one.
+        assert len({start // DAY for start, _ in sampled.chosen}) >= DAYS
+        assert len({start // HOUR % 24 for start, _ in sampled.chosen}) == 24
+        said: list[int] = []
+        evidence.chosen(conn, START, NOW, 1_000, lambda: said.append(0))
+        assert len(said) == 24 * DAYS
+        dense = evidence.chosen(conn, START, NOW, 100)
+        assert dense.length < HOUR
+        assert len(dense.chosen) > 20
+        assert len(list(evidence.taken(conn, dense))) == dense.taken <= 100
+
+
+def test_a_cache_in_a_thinned_sample_costs_for_the_part_of_the_hours(data: Path) -> None:
+    """Calls of all hours that begin alike: the storage of an hour weighs as much as all its calls."""
+    usage, shape = Usage(input=12_000, output=300), {"prefix_hashes": (11, 22, 33)}
+    more: dict[str, Any] = {"shape": shape, "request_bytes": 48_000}
+    record(data, [call("alike", at, "gemini-3.6-flash", usage, **more) for at in spread(6_000)])
+    whole, thinned = looked(data), looked(data, 300)
+    assert thinned.calls <= 300
+    ((one,), (other,)) = (
+        [one for one in run.findings if one.kind == "prompt_caching"] for run in (whole, thinned)
+    )
+    assert one.nano_per_month is not None
+    assert other.nano_per_month is not None
+    # A run of hours cannot be seen in a part of them: writing the cache counts for each.
+    assert 0.6 * one.nano_per_month <= other.nano_per_month <= 1.05 * one.nano_per_month
 
 
 def test_a_run_is_kept_and_found_again(data: Path) -> None:
@@ -355,12 +417,17 @@ def test_a_sample_is_read_by_indexes(data: Path) -> None:
     record(data, clean(count=60))
     assert len(list(evidence.sample(conn, START, NOW))) == 60
     evidence.begun(conn, START, NOW)
+    evidence.chosen(conn, START, START + 2 * HOUR, 1)
     conn.set_trace_callback(None)
     asked = [sql for sql in said if "calls" in sql or "attempts" in sql or "prefixes" in sql]
     assert len(asked) >= 4
     for sql in asked:
         steps = [step for *_, step in conn.execute(f"EXPLAIN QUERY PLAN {sql}")]
-        assert not [step for step in steps if step.startswith("SCAN") and "json_each" not in step], (
+        assert not [
+            step
+            for step in steps
+            if step.startswith("SCAN") and "json_each" not in step and "(subq" not in step
+        ], (
             sql,
             steps,
         )

@@ -62,16 +62,23 @@ def run(context: Context) -> str:
     return f"Looked over {found.calls:,} calls; findings: {len(found.findings)}."
 
 
-def study(conn: sqlite3.Connection, settings: Settings, now: int, said: Said | None = None) -> Run:
-    """Look over the newest calls of the last 30 days at ``now`` (UTC µs). ``conn`` is a reader.
+def study(
+    conn: sqlite3.Connection,
+    settings: Settings,
+    now: int,
+    said: Said | None = None,
+    most: int = evidence.MOST,
+) -> Run:
+    """Look over the calls of the last 30 days at ``now`` (UTC µs), ``most`` of them at most. ``conn`` is a reader.
 
     ``said`` is told now and then how many more calls were looked at; what it raises ends the run. Raises BadBook,
     OSError for a price book that cannot be read.
     """
     since = evidence.begun(conn, now - DAYS * _DAY, now)
-    world = World(_book(conn, settings), Catalog.load(), evidence.budgeted(conn), (since, now, now))
+    sampled = evidence.chosen(conn, since, now, most, None if said is None else lambda: said(0))
+    world = World(_book(conn, settings), Catalog.load(), evidence.budgeted(conn), (since, now, now), sampled)
     made = Study(world)
-    for call in evidence.sample(conn, since, now):
+    for call in evidence.taken(conn, sampled):
         made.add(call)
         if said is not None and made.calls % _LOOKS == 0:
             said(_LOOKS)

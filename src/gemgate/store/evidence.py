@@ -2,6 +2,8 @@
 
 Laws:
 
+- a span with more calls than a sample holds is thinned: all calls of short stretches are taken, which are spread
+  evenly over it, over the hours of the day too, so that busy records are seen as long as quiet ones;
 - the newest calls of a span come first, in chunks of a short read transaction each, with memory of one chunk;
 - no chunk misses a call or has it twice: they go on by (time, number);
 - the last run stands whole in one row of ``findings``, with its time, also when it has found nothing.
@@ -11,19 +13,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
 from gemgate.core.usage import Detail, Usage
-from gemgate.insight.advice.findings import Budgeted, Call, Failed, Finding
+from gemgate.insight.advice.findings import Budgeted, Call, Failed, Finding, Sampled
 from gemgate.store import budgets, keys
 from gemgate.store.connection import Connection, reading
 
 MOST: Final = 200_000
 """Calls in a sample."""
 _CHUNK: Final = 2_000
+_STRETCHES: Final = 40
+"""So many a thinned sample has at least, where the shortest are short enough."""
+_LENGTHS: Final = (3_600_000_000, 900_000_000, 300_000_000, 60_000_000, 10_000_000, 1_000_000)
+_GOLDEN: Final = 0x9E3779B97F4A7C15  # 2**64 / phi: its multiples are spread evenly, whatever the stride
+_HOUR: Final = 3_600_000_000
 _RUN: Final = 1  # the row of the last run
 _CALLS: Final = """
 SELECT seq, call_id, received_at, duration, key_id, route_id, method_id, outcome_id, streaming_id, finish_id,
@@ -64,14 +71,56 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 _run: Final = msgspec.json.Decoder(Run)
 
 
-def begun(conn: sqlite3.Connection, since: int, until: int, most: int = MOST) -> int:
-    """When the oldest of the newest ``most`` calls of a span came (UTC µs); ``until`` when there is none."""
+def begun(conn: sqlite3.Connection, since: int, until: int) -> int:
+    """When the first call of a span came (UTC µs); ``until`` when there is none."""
     row = conn.execute(
-        "SELECT min(received_at) FROM (SELECT received_at FROM calls WHERE received_at >= ? AND received_at < ?"
-        " ORDER BY received_at DESC LIMIT ?)",
-        (since, until, most),
+        "SELECT min(received_at) FROM calls WHERE received_at >= ? AND received_at < ?", (since, until)
     ).fetchone()
     return until if row[0] is None else int(row[0])
+
+
+def chosen(
+    conn: sqlite3.Connection, since: int, until: int, most: int = MOST, look: Callable[[], None] | None = None
+) -> Sampled:
+    """Which calls of a span make the sample. ``look`` is called between reads; what it raises ends it."""
+    with reading(conn):
+        sql = "SELECT count(*) FROM (SELECT 1 FROM calls WHERE received_at >= ? AND received_at < ? LIMIT ?)"
+        total: int = conn.execute(sql, (since, until, most + 1)).fetchone()[0]
+    if total <= most:
+        return Sampled(total, total, 0, ((since, until),))
+    total = 0
+    for start in range(since, until, _HOUR):
+        total += _count(conn, start, min(start + _HOUR, until))
+        if look is not None:
+            look()
+    fits = most / _STRETCHES * (until - since)
+    length = next((one for one in _LENGTHS if total * one <= fits), _LENGTHS[-1])
+    # In the order of their multiples: any first ones of these are spread over all.
+    ranked = sorted((at * _GOLDEN % 2**64, at) for at in range(since // length, -(-until // length)))
+    taken, found = 0, []
+    for _, at in ranked:
+        stretch = max(at * length, since), min((at + 1) * length, until)
+        count = _count(conn, *stretch)
+        if found and taken + count > most:
+            break
+        taken += count
+        found.append(stretch)
+    return Sampled(total, min(taken, most), length, tuple(sorted(found, reverse=True)))
+
+
+def _count(conn: sqlite3.Connection, start: int, until: int) -> int:
+    with reading(conn):
+        sql = "SELECT count(*) FROM calls WHERE received_at >= ? AND received_at < ?"
+        return int(conn.execute(sql, (start, until)).fetchone()[0])
+
+
+def taken(conn: sqlite3.Connection, sampled: Sampled) -> Iterator[Call]:
+    """The calls of a sample, the newest first."""
+    left = sampled.taken
+    for start, until in sampled.chosen:
+        for call in sample(conn, start, until, left):
+            left -= 1
+            yield call
 
 
 def sample(conn: sqlite3.Connection, since: int, until: int, most: int = MOST) -> Iterator[Call]:

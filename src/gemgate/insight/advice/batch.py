@@ -69,7 +69,7 @@ class Batch(Kind):
         found = []
         for (key, model), seen in self._work.items():
             sample, calls = seen.sample, seen.calls
-            busy = seen.hours / max(1, world.span / _HOUR)
+            busy = seen.hours / max(1, world.hours)
             if not world.enough(sample.calls, sample.nano) or busy > _HOURS:
                 continue
             if seen.bursts < _SHARE * calls or seen.waited > (1 - _SHARE) * calls:

@@ -127,8 +127,8 @@ class Caching(Kind):
         return Finding(
             id=identity(self.name, model, project, value, node.size),
             kind=self.name,
-            title=f"{node.sample.calls:,} calls for {model} begin alike: cache the beginning",
-            sentence=f"{node.sample.calls:,} calls on {project or 'one project'} share their first "
+            title=f"{world.all(node.sample.calls):,} calls for {model} begin alike: cache the beginning",
+            sentence=f"{world.all(node.sample.calls):,} calls on {project or 'one project'} share their first "
             f"{node.size // 1024} KiB, "
             f"about {node.mean:,} tokens, and pay for them anew. As a cached content they cost a tenth.",
             nano_per_month=world.month(_net(node, model, world)),
@@ -176,7 +176,8 @@ def _net(node: _Node, model: str, world: World) -> int:
     storage = world.book.storage(model, world.now) or 0
     kept = node.mean * storage * len(node.hours) // _MILLION
     written = (world.cost(model, "standard", Usage(input=node.mean)) or 0) * _runs(node.hours)
-    return node.sample.nano - kept - written
+    # Of an hour of which the sample has a part the cache's cost is counted in part as well.
+    return node.sample.nano - round((kept + written) * world.part)
 
 
 def _runs(hours: set[int]) -> int:

@@ -53,7 +53,7 @@ class Cheaper(Kind):
                     id=identity(self.name, key, model, smaller),
                     kind=self.name,
                     title=f"{smaller} would have served {share:.0%} of the calls for {model}",
-                    sentence=f"{of_key(key)} sent {sample.calls:,} light calls to {model}: short, "
+                    sentence=f"{of_key(key)} sent {world.all(sample.calls):,} light calls to {model}: short, "
                     "without tools, media "
                     f"or much thinking. {smaller} takes such calls for less.",
                     nano_per_month=world.month(sample.nano),

@@ -77,10 +77,10 @@ def _sentence(
     when = f"{'since' if past else 'from'} {day.isoformat()}"
     if card.served is None:
         what = f"Google {'has' if past else 'will have'} shut {model} down {when}"
-        return f"{what}; {sample.calls:,} calls asked for it."
+        return f"{what}; {world.all(sample.calls):,} calls asked for it."
     what = f"Google {'answers' if past else 'will answer'} {model} with {card.served.by} {when}"
     money = ""
     if dearer and not past:
         month = world.month(abs(dearer)) / 1e9
         money = f", which costs ${month:,.2f} a month {'more' if dearer > 0 else 'less'} for the same tokens"
-    return f"{what}{money}; {sample.calls:,} calls asked for it."
+    return f"{what}{money}; {world.all(sample.calls):,} calls asked for it."

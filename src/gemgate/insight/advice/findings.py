@@ -3,7 +3,8 @@
 Laws:
 
 - money is what the calls of the sample would cost less at the prices in force when the advice is given, scaled
-  from the sample's span to 30 days; calls that cost nothing (a free tier, no known price) save nothing;
+  from the sample to all calls of its span, and from that to 30 days; calls that cost nothing (a free tier, no
+  known price) save nothing;
 - no finding on fewer than ``LEAST_CALLS`` calls, none on less than ``LEAST_NANO`` a month, and no money at all out
   of a span under ``LEAST_SPAN``: a busy hour is not a month;
 - every finding names calls that it rests on.
@@ -27,6 +28,7 @@ LEAST_NANO: Final = 1_000_000_000
 """A dollar a month."""
 LEAST_SPAN: Final = 86_400_000_000
 """A day, in µs."""
+_HOUR: Final = 3_600_000_000
 MONTH: Final = 30 * 86_400_000_000
 MOST_IDS: Final = 10
 MOST_FINDINGS: Final = 10
@@ -108,8 +110,8 @@ class Budgeted(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finding rests on: so many calls received in [``since``, ``until``) (UTC µs), ids of up to ten of them,
-    and a sentence on how its number was made."""
+    """What a finding rests on: so many calls of the sample, received in [``since``, ``until``) (UTC µs), ids of up
+    to ten of them, and a sentence on how its number was made."""
 
     calls: int
     since: int
@@ -137,17 +139,39 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
 
 
+class Sampled(msgspec.Struct, frozen=True):
+    """Which of the calls of a span are looked at: ``taken`` of ``total``.
+
+    They are all calls of stretches of ``length`` µs that are spread over the span; 0: all calls are.
+    """
+
+    total: int = 1
+    taken: int = 1
+    length: int = 0
+    chosen: tuple[tuple[int, int], ...] = ()
+    """Start and end of each stretch (UTC µs), the latest first."""
+
+
+_ALL: Final = Sampled()
+
+
 class World:
     """What is known beside the calls: prices and models, keys, the time of the advice and the "
     "sample's span."""
 
     def __init__(
-        self, book: PriceBook, catalog: Catalog, budgeted: Budgeted, span: tuple[int, int, int]
+        self,
+        book: PriceBook,
+        catalog: Catalog,
+        budgeted: Budgeted,
+        span: tuple[int, int, int],
+        sampled: Sampled = _ALL,
     ) -> None:
         self.book = book
         self.catalog = catalog
         self.budgeted = budgeted
         self.since, self.until, self.now = span
+        self.sampled = sampled
         self._prices: dict[tuple[str, str], Price | None] = {}
         self._call: Call | None = None
         self._worth: int | None = None
@@ -159,7 +183,34 @@ class World:
 
     def month(self, amount: int) -> int:
         """What an amount of the sample comes to in 30 days."""
-        return amount * MONTH // self.span
+        return amount * self.sampled.total * MONTH // (max(1, self.sampled.taken) * self.span)
+
+    def all(self, calls: int) -> int:
+        """How many calls of the span so many of the sample stand for, about."""
+        return calls * self.sampled.total // max(1, self.sampled.taken)
+
+    @property
+    def hours(self) -> float:
+        """How many hours of the span the sample has a part of."""
+        chosen = self.sampled.chosen if self.sampled.length else ()
+        return len({start // _HOUR for start, _ in chosen}) or self.span / _HOUR
+
+    @property
+    def part(self) -> float:
+        """How much of such an hour's calls it has, at most 1."""
+        return min(1.0, self.sampled.length / _HOUR) if self.sampled.length else 1.0
+
+    @property
+    def scaled(self) -> str:
+        """A sentence on what was left out, empty where nothing was."""
+        one = self.sampled
+        if not one.length:
+            return ""
+        return (
+            f" The sample is {one.taken:,} of {one.total:,} calls, those of {len(one.chosen):,} stretches of"
+            f" {one.length // 1_000_000:,} s spread over the span: money is scaled by"
+            f" {one.total / max(1, one.taken):,.1f}."
+        )
 
     def cost(self, model: str, tier: str, usage: Usage) -> int | None:
         """The list price of so many tokens now, None where it is not known."""
@@ -208,7 +259,9 @@ class Sample:
     def evidence(self, world: World, computed: str) -> Evidence:
         """What the finding rests on."""
         ids = tuple(spell(one) for one in self._ids[:MOST_IDS])
-        return Evidence(calls=self.calls, since=world.since, until=world.until, ids=ids, computed=computed)
+        return Evidence(
+            calls=self.calls, since=world.since, until=world.until, ids=ids, computed=computed + world.scaled
+        )
 
 
 class Kind:

@@ -36,7 +36,7 @@ class Unlimited(Kind):
                     id=identity(self.name, key.id, key.name),
                     kind=self.name,
                     title=f"The key {key.name!r} has neither limit nor budget",
-                    sentence=f"It made {sample.calls:,} calls, at a pace of ${spent:,.2f} in 30 days; "
+                    sentence=f"It made {world.all(sample.calls):,} calls, at a pace of ${spent:,.2f} in 30 days; "
                     "nothing stops a "
                     "program that runs away with it.",
                     nano_per_month=None,

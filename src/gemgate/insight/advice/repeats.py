@@ -57,7 +57,7 @@ class Repeats(Kind):
                     id=identity(self.name, key),
                     kind=self.name,
                     title="The same requests are asked and paid for again",
-                    sentence=f"{of_key(key)} sent {sample.calls:,} requests that had been answered, "
+                    sentence=f"{of_key(key)} sent {world.all(sample.calls):,} requests that had been answered, "
                     "word for word, "
                     "within the day before. A cache would have answered them.",
                     nano_per_month=world.month(sample.nano),
@@ -65,7 +65,8 @@ class Repeats(Kind):
                         world,
                         "What the repeats would cost at today's prices: same key, model, method and "
                         "hash of the body, "
-                        "received after an earlier one was answered and at most 24 hours after that came.",
+                        "received after an earlier one was answered and at most 24 hours after that came."
+                        + (" Repeats of what came in another stretch are not seen." if world.scaled else ""),
                     ),
                     risk="Repeats get the first one's answer: wrong where variety is wanted or the "
                     "world has changed.",

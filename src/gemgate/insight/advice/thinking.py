@@ -56,7 +56,7 @@ class Thinking(Kind):
                     id=identity(self.name, key, model),
                     kind=self.name,
                     title=f"{model} thinks long before answers of a few words",
-                    sentence=f"{of_key(key)} paid for the thoughts of {sample.calls:,} calls whose "
+                    sentence=f"{of_key(key)} paid for the thoughts of {world.all(sample.calls):,} calls whose "
                     "answers have at most "
                     f"{_SHORT} tokens, or were cut off before they began: at least {_TIMES} tokens "
                     "thought for each said.",

@@ -47,7 +47,7 @@ class Wasted(Kind):
                 Finding(
                     id=identity(self.name, model, project),
                     kind=self.name,
-                    title=f"{sample.calls:,} tries went to {model} on {project} to be refused",
+                    title=f"{world.all(sample.calls):,} tries went to {model} on {project} to be refused",
                     sentence=f"{sample.calls / max(1, tries):.1%} of the tries at {model} on "
                     f"{project} met a quota that "
                     f"was spent, and cost their calls {mean:.1f} s each on average.",
