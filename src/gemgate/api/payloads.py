@@ -25,6 +25,7 @@ namespace = Namespace(
 )
 
 _ID: Final = re.compile(r"[0-9a-f]{32}")
+_MOST_NAME: Final = 200  # signs of a route or model that a rule is for
 _CENTURY: Final = 100 * 365 * 86_400
 
 
@@ -88,6 +89,11 @@ class OneRule(Resource):
         if faults := redaction.faults(body.redact):
             said = {f"redact.{field}": sentence for field, sentence in faults.items()}
             raise Problem(400, "BAD_BODY", "A rule of redaction cannot be meant.", errors=said)
+        if not _nameable(of):
+            sentence = (
+                f"A name has at most {_MOST_NAME} printable signs; no part of it between slashes is . or .."
+            )
+            raise Problem(400, "BAD_BODY", "No rule can be of this name.", errors={"of": sentence})
         with context.changing() as change:
             _require(scope)
             if scope == "key" and keys.find(change.conn, of) is None:
@@ -165,6 +171,16 @@ class OneBody(Resource):
         answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
         answer.headers["X-Content-Type-Options"] = "nosniff"
         return answer
+
+
+def _nameable(name: str) -> bool:
+    """Whether a key, route or model may have this name, and it can be asked for in a path again."""
+    return (
+        0 < len(name) <= _MOST_NAME
+        and name.isprintable()
+        and "\ufffd" not in name
+        and not {"", ".", ".."} & set(name.split("/"))
+    )
 
 
 def _require(scope: str) -> None:
