@@ -75,7 +75,7 @@ def joined(book: PriceBook, rows: Iterable[Mapping[str, object]]) -> tuple[Price
             new = _wanted(book, row)
             place = (new.model, new.tier)
             held[place], _ = _laid(held[place], new)
-        except Exception as fault:  # noqa: BLE001 - whatever stands in one row, the others are in force
+        except (ArithmeticError, LookupError, TypeError, ValueError) as fault:  # whatever stands in one row
             bad[str(row.get("id", ""))] = str(fault)
             continue
         touched.pop(place, None)

@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -54,6 +55,7 @@ log = logging.getLogger("gemgate.gateway")
 
 TIDY = 60.0  # seconds between looks for calls that dead processes left open
 RETRY = 1.0
+ODD = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)  # what a strange row may bring
 PATIENCE = 2.0  # seconds to wait for the store before listening; it is waited for longer meanwhile
 
 
@@ -139,7 +141,7 @@ def stored_there(database: Path) -> Stored:
     try:
         with contextlib.closing(reader(database)) as conn, reading(conn):
             return stored.read(conn)
-    except Exception as error:  # noqa: BLE001 - a start must not hang on a row or a disk
+    except (sqlite3.Error, OSError, *ODD) as error:
         log.warning("what is stored of routes, limits and prices cannot be read yet: %s", error)
         return NOTHING
 
@@ -151,7 +153,7 @@ def first(configured: Configured, known: Stored) -> tuple[Snapshot, Stored]:
     """
     try:
         return stored.build(configured, known), known
-    except Exception as error:
+    except ODD as error:
         log.exception("what is stored beside the configuration cannot be meant, all of it is left out")
         bad = (("routes, limits and prices", f"{type(error).__name__}"),)
         return stored.build(configured, NOTHING._replace(paused=known.paused, bad=bad)), NOTHING
