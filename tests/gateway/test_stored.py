@@ -381,4 +381,6 @@ def test_a_start_does_not_hang_on_what_is_stored(tmp_path: Path, caplog: pytest.
         conn.execute("BEGIN IMMEDIATE")
         conn.execute("INSERT INTO paused_projects(project, paused_at) VALUES('one', 'then')")
         conn.keep()
+    assert process.stored_there(tmp_path / FILE).paused == {"one"}
+    (tmp_path / FILE).write_bytes(b"no record")
     assert process.stored_there(tmp_path / FILE) == Stored()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -61,15 +61,17 @@ class Configured:
 
 
 def read(conn: sqlite3.Connection) -> Stored:
-    """All that is stored. Raises sqlite3.Error."""
+    """All that is stored. Raises sqlite3.Error where the record cannot be read, not for what stands in a row."""
     bad: list[tuple[str, str]] = []
 
-    def every(kind: str, look: Callable[[sqlite3.Connection], list[Rows]]) -> list[Rows]:
-        """The rows of one kind; none where one of them is damaged."""
+    def every(kind: str, look: Callable[[sqlite3.Connection], Collection[Rows]]) -> Collection[Rows]:
+        """The rows of one kind; none where the name of one of them is damaged."""
         try:
             return look(conn)
-        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError, ValueError) as error:
-            bad.append((f"all stored {kind}", f"one of them cannot be read: {error}"))
+        except (msgspec.MsgspecError, TypeError, ValueError, sqlite3.OperationalError) as error:
+            if getattr(error, "sqlite_errorcode", None) is not None:
+                raise  # SQLite's own fault has a code; a text that is none is found by Python
+            bad.append((kind, f"one of them cannot be read: {error}"))
             return []
 
     limits: list[tuple[str, str, Limits]] = []
@@ -82,8 +84,8 @@ def read(conn: sqlite3.Connection) -> Stored:
         revisions.number(conn, revisions.ROUTING),
         [(one.name, one.body) for one in every("routes", stored_routes.every)],
         limits,
-        every("prices", stored_prices.every),
-        frozenset(stored_routes.paused(conn)),
+        list(every("prices", stored_prices.every)),
+        frozenset(every("pauses", stored_routes.paused)),
         tuple(bad),
     )
 

@@ -71,5 +71,5 @@ def remove(conn: Connection, place: tuple[str, str]) -> None:
 def _row(project: str, model: str, body: bytes | None) -> StoredLimits:
     try:
         return StoredLimits(project, model, _decoder.decode(body or b""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return StoredLimits(project, model, None)

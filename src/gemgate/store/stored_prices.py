@@ -102,6 +102,6 @@ def remove(conn: Connection, number: int) -> dict[str, Any]:
 def _row(number: int, body: bytes | None) -> dict[str, Any]:
     try:
         found = _decoder.decode(body or b"")
-    except ValueError:
+    except (ValueError, RecursionError):
         found = {}
     return {**found, "id": f"{PREFIX}{number}"}

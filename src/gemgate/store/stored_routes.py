@@ -32,7 +32,12 @@ __all__ = [
     "resume",
 ]
 
-_SELECT: Final = "SELECT name, body, created_at, changed_at FROM stored_routes"
+# Whatever stands in a row, it can be read: SQLite's text may be none, and its numbers words.
+_SELECT: Final = (
+    "SELECT name, CAST(body AS BLOB), CAST(created_at AS INTEGER), CAST(changed_at AS INTEGER)"
+    " FROM stored_routes"
+)
+_PAUSED: Final = "SELECT project, max(1, CAST(paused_at AS INTEGER)) FROM paused_projects ORDER BY project"
 
 
 class StoredRoute(NamedTuple):
@@ -89,8 +94,7 @@ def remove(conn: Connection, name: str) -> None:
 
 def paused(conn: sqlite3.Connection) -> dict[str, int]:
     """The paused projects, each with the time (UTC µs) since when it is."""
-    rows = conn.execute("SELECT project, paused_at FROM paused_projects ORDER BY project")
-    return {str(project): int(at) for project, at in rows}
+    return {str(project): int(at) for project, at in conn.execute(_PAUSED)}
 
 
 def pause(conn: Connection, project: str, now: int) -> bool:
@@ -119,7 +123,7 @@ def _text(body: dict[str, Any]) -> str:
 def _route(row: tuple[Any, ...]) -> StoredRoute:
     name, text, created, changed = row
     try:
-        body = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        body = msgspec.json.decode(text or b"")
+    except (ValueError, RecursionError):
         body = None
     return StoredRoute(str(name), body if isinstance(body, dict) else None, int(created), int(changed))
