@@ -155,6 +155,25 @@ def test_failed_tries_above_the_mark_are_found_by_seq(
             assert "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)" in steps
 
 
+def test_groups_that_are_wanted_are_looked_up_once(path: Path) -> None:
+    """Asked for twice, SQLite looks for each of them as often as there are any."""
+    query = Query(
+        start=END - 9 * DAY,
+        until=END,
+        now=END,
+        dimensions=("key",),
+        facts=FACTS,
+        only=(("alpha",), ("beta",)),
+    )
+    with contextlib.closing(sqlite3.connect(path)) as conn, overheard(conn) as heard:
+        facts.collect(conn, query)
+    looked = [one for one in heard if "k(a) AS" in one]
+    assert looked
+    with contextlib.closing(sqlite3.connect(path)) as conn:
+        for one in looked:
+            assert not any("LIST SUBQUERY" in row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {one}"))
+
+
 def test_single_calls(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as conn, overheard(conn) as heard:
         for which in (

@@ -99,6 +99,8 @@ def _run(
     head: tuple[Any, ...] = (spans,)
     if first is not None and slots * len(first) <= _LOOKUPS:
         text = _SLOTS
+        # The groups are those that count: asked for again, SQLite would look up each group for each of them.
+        where, values = _where(which, place, () if celled else read.by[1:])
         head = (json.dumps(list(_single(read))), json.dumps(sorted(first)))
     grouping = ", ".join(("s.bucket", *columns, *more))
     sql = text.format(
@@ -111,9 +113,14 @@ def _run(
     return conn.execute(sql, (*head, layer.cube, int(layer.grain), *values))
 
 
-def _where(which: Which, place: dict[str, str]) -> tuple[list[str], list[str]]:
+def _where(
+    which: Which, place: dict[str, str], names: Sequence[str] = DIMENSIONS
+) -> tuple[list[str], list[str]]:
+    """The filters by these dimensions."""
     where, values = [], []
     for name, ids in which.filters.items():
+        if name not in names:
+            continue
         if ids is None:
             where.append(f"{place[name]} <> 0")
         else:
