@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import sqlite3
 import zoneinfo
+from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 import reported
 import staged
@@ -20,6 +23,7 @@ from gemgate.insight.sketch import ERROR, METRICS
 from gemgate.insight.spans import BadAsk
 from gemgate.store.reports import performance, usage
 from gemgate.store.reports.asked import Ask
+from gemgate.store.reports.gathered import MOST_POINTS, MOST_SPREADS
 
 COUNT = 200
 MINUTE = 60 * SECOND
@@ -183,6 +187,28 @@ def test_bad_questions_name_their_field(stage: Stage, changes: dict[str, object]
     with pytest.raises(BadAsk) as caught:
         usage.report(stage[0][0], ask)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    ("report", "most"), [(usage.report, MOST_POINTS), (performance.report, MOST_SPREADS)]
+)
+def test_more_points_than_can_be_told_are_refused_at_once(
+    stage: Stage, report: Callable[[sqlite3.Connection, Ask], object], most: int
+) -> None:
+    conn, top = stage[0][1], 100
+    for days, refused in ((most // 24 // top, False), (most // 24 // top + 1, True)):
+        ask = Ask(start=NOW - NOW % DAY, until=NOW, now=NOW, step="hour", group=("key",), top=top)
+        ask = msgspec.structs.replace(ask, until=ask.start + days * DAY)
+        if not refused:
+            report(conn, ask)
+            continue
+        heard: list[str] = []
+        conn.set_trace_callback(heard.append)
+        with pytest.raises(BadAsk, match=r"\(top\).*\(step\)"):
+            report(conn, ask)
+        conn.set_trace_callback(None)
+        assert [one for one in heard if "FROM" in one] == []
+        report(conn, msgspec.structs.replace(ask, group=()))
 
 
 def test_the_empty_status_that_a_group_names_can_be_asked_for(stage: Stage) -> None:

@@ -13,8 +13,9 @@ import msgspec
 
 from gemgate.insight import spans
 from gemgate.insight.cubes import DIMENSIONS, Grain
-from gemgate.insight.facts import INDEX, Facts, zero
-from gemgate.insight.sketch import Sketches
+from gemgate.insight.facts import INDEX, Facts, add, zero
+from gemgate.insight.sketch import METRICS, Sketches
+from gemgate.store.connection import in_time
 from gemgate.store.reports.asked import AnswerSpan, Ask
 from gemgate.store.reports.facts import Charged, Found, Query, collect, lag, view
 from gemgate.store.reports.rows import Cache
@@ -23,6 +24,10 @@ MOST_GROUPS: Final = 2
 """Dimensions that an answer is grouped by."""
 MOST_TOP: Final = 100
 """Groups that an answer shows."""
+MOST_POINTS: Final = 20_000
+"""Groups asked for, times steps: more of them fill neither a chart nor a second."""
+MOST_SPREADS: Final = 2_400
+"""The same where quantiles of each are worked out."""
 _DAYS: Final = 32
 _QUANTILED: Final = 48  # buckets
 MOST_NAMES: Final = 100
@@ -85,7 +90,8 @@ def gather(conn: sqlite3.Connection, ask: Ask, wants: Wants, cache: Cache | None
     check(ask)
     span = spans.choose(spans.Span(ask.start, ask.until, ask.zone, ask.step), _least(ask))
     if ask.step == "auto" and wants.sketches and ask.group:
-        span = _coarser(span)
+        span = _coarser(span, min(_QUANTILED, MOST_SPREADS // ask.top))
+    _bound(ask, span, MOST_SPREADS if wants.sketches else MOST_POINTS)
     with view(conn):
         return _Gathering(conn, ask, wants, span, cache or Cache()).all()
 
@@ -111,6 +117,17 @@ def check(ask: Ask) -> None:
         raise spans.BadAsk("top", f"it is a number of groups from 1 to {MOST_TOP}")
 
 
+def _bound(ask: Ask, span: spans.Span, most: int) -> None:
+    """Refuse more groups of more steps than can be told."""
+    steps = len(spans.buckets(span)) - 1
+    if ask.group and steps > 1 and ask.top * steps > most:
+        raise spans.BadAsk(
+            "top",
+            f"{ask.top} groups of {steps:,} steps each are {ask.top * steps:,} points, and {most:,} are told at"
+            f" most: ask for up to {max(most // steps, 1)} groups (top), or for longer steps (step)",
+        )
+
+
 def _least(ask: Ask) -> str:
     """The shortest step that sums by these dimensions are kept for: shorter ones would be added up call by call."""
     union = {*ask.group, *ask.filters}
@@ -119,8 +136,8 @@ def _least(ask: Ask) -> str:
     return "day" if "tag" in union else "hour"
 
 
-def _coarser(span: spans.Span) -> spans.Span:
-    """Longer steps for quantiles of groups: those of each group and bucket are worked out one by one.
+def _coarser(span: spans.Span, most: int) -> spans.Span:
+    """Steps so long that there are ``most``, for quantiles of groups: each group's and bucket's are worked out alone.
 
     Days that are not those of UTC are fewer still: they are merged from hours, while a week holds six days of UTC
     whole.
@@ -128,7 +145,7 @@ def _coarser(span: spans.Span) -> spans.Span:
     while span.step != "month":
         bounds = spans.buckets(span)
         odd = span.step == "day" and len(bounds) > _DAYS and bounds[1] % Grain.DAY.span
-        if len(bounds) - 1 <= _QUANTILED and not odd:
+        if len(bounds) - 1 <= most and not odd:
             break
         span = spans.choose(
             spans.Span(span.start, span.until, span.zone, "auto"),
@@ -156,11 +173,11 @@ class _Gathering:
     def all(self) -> Gathered:
         """Every part of the answer."""
         ask = self._ask
-        total = _numbers(self._read(self._whole), 0)
-        series = [total]
-        if len(self._bounds) > 2:
-            found = self._read(self._bounds)
-            series = [_numbers(found, place) for place in range(len(self._bounds) - 1)]
+        found = self._read(self._bounds)
+        series = [_numbers(found, place) for place in range(len(self._bounds) - 1)]
+        total = series[0]
+        if len(series) > 1:
+            total = self._merged(series) if self._adds else _numbers(self._read(self._whole), 0)
         before = _numbers(self._read(self._before), 0) if ask.compare else None
         groups: list[Part] = []
         count = 0
@@ -205,21 +222,38 @@ class _Gathering:
         shown = tuple(sorted(names, key=rank)[: self._ask.top])
         if not shown:
             return [], 0
-        if self._wants.sketches:
-            sums = self._read(self._whole, by, shown)
-        series = self._read(self._bounds, by, shown) if len(self._bounds) > 2 else sums
+        series = sums
+        if self._wants.sketches or len(self._bounds) > 2:
+            series = self._read(self._bounds, by, shown)
         before = self._read(self._before, by, shown) if self._ask.compare else None
         buckets = range(len(self._bounds) - 1)
-        parts = [
-            Part(
-                names=name,
-                total=_numbers(sums, 0, name),
-                before=None if before is None else _numbers(before, 0, name),
-                series=[_numbers(series, bucket, name) for bucket in buckets],
+        parts = []
+        for name in shown:
+            line = [_numbers(series, bucket, name) for bucket in buckets]
+            parts.append(
+                Part(
+                    names=name,
+                    total=self._merged(line) if self._adds else _numbers(sums, 0, name),
+                    before=None if before is None else _numbers(before, 0, name),
+                    series=line,
+                )
             )
-            for name in shown
-        ]
         return parts, len(names)
+
+    @property
+    def _adds(self) -> bool:
+        """Whether totals are made of series: sketches merge quicker than they are read again."""
+        return self._wants.sketches and not self._wants.charges
+
+    def _merged(self, series: list[Numbers]) -> Numbers:
+        """The total of a series."""
+        facts, lanes = zero(), [0] * len(METRICS)
+        for one in series:
+            in_time(self._conn)
+            add(facts, one.facts)
+            if one.sketches is not None:
+                lanes = [have + more for have, more in zip(lanes, one.sketches.lanes, strict=True)]
+        return Numbers(facts, Sketches(*lanes) if any(lanes) else None)
 
     def _read(
         self,
