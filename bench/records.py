@@ -119,7 +119,7 @@ def record(asked: argparse.Namespace) -> Path:
     took = {}
     for name, command in (
         ("seed", words + (["--trace", asked.trace] if asked.trace else [])),
-        ("rollup", ["rollup", "rebuild"]),
+        ("rollup", ["rollup", "rebuild", "--yes"]),
     ):
         begun = time.monotonic()
         if subprocess.run(gemgate(folder, *command), check=False).returncode != 0:
