@@ -3,10 +3,12 @@ all kinds to sum."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +18,8 @@ from gemgate.core.call import Charge, Cost, Outcome, Record, Streaming
 from gemgate.core.usage import Detail, Usage
 from gemgate.core.verdict import Kind
 from gemgate.insight.sketch import METRICS, Sketches
+from gemgate.store import folding, reprice_sums
+from gemgate.store.connection import Connection
 
 NAMES = ("model", "route", "key", "project", "method", "status", "client", "reason", "tag")
 GRAINS = {60: "thin", 900: "thin", 3_600: "thin", 86_400: "thin pair"}
@@ -37,6 +41,14 @@ _USAGES = (
     Usage(input=400_000, cached=1, output=9_000),
 )
 _CHARGED = Cost(5, 0, 6, 0, 0, (Charge("image_output", 2, 40), Charge("maps", 3, None)), None, None)
+
+
+@contextlib.contextmanager
+def correcting(conn: Connection, seqs: Sequence[int]) -> Iterator[None]:
+    """Correct the sums of these calls for what the block changes of their money, in the caller's transaction."""
+    before = folding.of(conn, sorted(seqs))
+    yield
+    reprice_sums.apply(conn, reprice_sums.prepare(conn, before, folding.of(conn, sorted(seqs))))
 
 
 def calls(chance: random.Random, count: int, boot: bytes, span: int = 3 * DAY) -> list[Record]:

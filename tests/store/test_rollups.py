@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sampled import START, attempt, identity, intent, priced, record
-from summed import BASE, DAY, calls, check, table
+from summed import BASE, DAY, calls, check, correcting, table
 
 from gemgate.core.usage import Usage
 from gemgate.insight.cubes import MINUTES_KEPT, SETS
@@ -220,7 +220,7 @@ def test_corrected_money_is_corrected_in_the_sums(
             folder.advance(name, NOW)
         seqs = data.draw(st.lists(st.integers(1, 30), unique=True, max_size=12))
         conn.execute("BEGIN IMMEDIATE")
-        with rollups.correcting(conn, seqs):
+        with correcting(conn, seqs):
             marks_ = ",".join(map(str, seqs)) or "0"
             which = f"call_seq IN ({marks_})"
             conn.execute(
@@ -261,7 +261,7 @@ def test_rows_are_read_by_their_indexes(file: Connection) -> None:
     file.set_trace_callback(said.append)
     to_the_end(file)
     file.execute("BEGIN IMMEDIATE")
-    with rollups.correcting(file, [1, 2, 3]):
+    with correcting(file, [1, 2, 3]):
         file.execute("UPDATE attempts SET list_nano = 5 WHERE call_seq < 4")
     file.keep()
     folding.by_time(file, BASE, BASE + DAY, "c.key_id IS NULL")
@@ -289,7 +289,7 @@ def test_money_that_changes_after_it_was_read_is_read_again(opened: Callable[[],
     folder = Folder(conn, quick=True)
     folder.advance("thin", NOW, 40)  # it has read them all, for the sets that follow
     other.execute("BEGIN IMMEDIATE")
-    with rollups.correcting(other, range(1, 41)):
+    with correcting(other, range(1, 41)):
         other.execute("UPDATE attempts SET list_nano = 77, billed_nano = 70, price_id = NULL")
     other.keep()
     to_the_end(conn, folder=folder)
@@ -308,7 +308,7 @@ def test_money_that_changes_while_a_batch_is_worked_out_is_not_written_as_it_was
         """Another process prices anew between the reading and the writing."""
         folder._write = plain  # type: ignore[method-assign]
         other.execute("BEGIN IMMEDIATE")
-        with rollups.correcting(other, range(1, 21)):
+        with correcting(other, range(1, 21)):
             other.execute("UPDATE attempts SET list_nano = 5, billed_nano = 5, price_id = NULL")
         other.keep()
         plain(name, low, high, folded)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from sampled import identity
-from summed import BASE, DAY, calls
+from summed import BASE, DAY, calls, correcting
 
 from gemgate.insight.cubes import MINUTES_KEPT, SETS
 from gemgate.insight.sketch import Sketches
@@ -140,7 +140,7 @@ def test_what_is_folded_meanwhile_is_no_fault(file: Connection, tmp_path: Path) 
         if sql == "BEGIN" and looks % 40 == 1 and looks < 400:
             other.execute("BEGIN IMMEDIATE")
             ledger.settle(other, calls(chance, 2, boot, 2 * DAY))
-            with rollups.correcting(other, [1, 2, 3]):
+            with correcting(other, [1, 2, 3]):
                 other.execute("UPDATE attempts SET billed_nano = billed_nano + 1 WHERE call_seq IN (1, 2, 3)")
             other.keep()
             fill(other)
