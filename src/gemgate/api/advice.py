@@ -65,7 +65,7 @@ class TheAdvice(Resource):
     def get(self, query: AdviceQuery) -> Advice:
         """The findings on the record, those with the most money first.
 
-        Made once an hour from the newest calls of the last 30 days, and answered at once from what was kept. Money is
+        Made once an hour from calls of the last 30 days, and answered at once from what was kept. Money is
         nano-dollars in 30 days at today's prices, null where none can be named; each finding says how it was made.
         """
         strange = sorted(set(query.kind) - set(KINDS))

@@ -39,7 +39,7 @@ def command(
 ) -> None:
     """Show what could cost less on your own record, with the evidence, and what will end.
 
-    The console looks for it once an hour in the newest 200,000 calls of 30 days. Money is what 30 days would cost
+    The console looks for it once an hour in up to 200,000 calls spread over 30 days. Money is what 30 days would cost
     less at today's prices; two findings may save the same money, so do not add them up.
     """
     settings = settings_of(config, data)
