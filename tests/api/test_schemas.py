@@ -133,6 +133,17 @@ def test_a_field_without_words_has_those_of_the_glossary_also_beside_a_reference
     assert glossary.variable("keys", "name") != glossary.variable("unheard", "name") != ""
 
 
+class Several(msgspec.Struct):
+    """A query whose list has its example at what stands in it."""
+
+    status: list[Annotated[str, Meta(examples=["429"])]] = []
+
+
+def test_the_example_of_what_is_in_a_list_is_one_of_the_parameter() -> None:
+    (found,) = schemas.parameters(Several)
+    assert (found["items"], found["x-example"]) == ({"type": "string"}, ["429"])
+
+
 class Union(msgspec.Struct):
     """What Swagger has no form for."""
 

@@ -69,7 +69,8 @@ EVENTS: Final = {
     '"thoughts":0,"tool":0,"total":5},"call_id":"01a20acf-47c8-71ef-89b2-5ca2b7e46094","route":"",'
     '"project":"demo","tries":1,"list_nano":9250,"billed_nano":9250,"estimated":false,"duration":1370881}\n\n',
     # The data is a call as the list gives it; cut here.
-    "calls": 'id: 812\nevent: call\ndata: {"seq":812,"call_id":"01a20acf-47c8-71ef-89b2-5ca2b7e46094"}\n\n: still here\nid: 815\n\n',
+    "calls": 'id: 812\nevent: call\ndata: {"seq":812,"call_id":"01a20acf-47c8-71ef-89b2-5ca2b7e46094"}\n\n'
+    ": still here\nid: 815\n\n",
 }
 """By the namespace: what a stream of server-sent events looks like."""
 

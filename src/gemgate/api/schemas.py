@@ -151,6 +151,10 @@ def _parameter(name: str, schema: Schema, required: bool) -> Schema:
         raise TypeError(f"the query field {name} is none that a query string can hold: {schema}")
     made = {"name": name, "in": "query", **schema, "required": required}
     if schema["type"] == "array":
+        # Items of a parameter have no form for an example of their own.
+        made["items"] = {name: value for name, value in schema["items"].items() if name != "example"}
+        inner = schema["items"].get("example")
+        example = [inner] if example is None and inner is not None else example
         made["collectionFormat"] = "multi"
     if example is not None:
         made["x-example"] = example
