@@ -189,6 +189,10 @@ class Payloads:
                 self._free(sum(held for _, held in batch))
                 if done < 0:
                     self._leave()
+                elif done < len(batch):
+                    log.warning(
+                        "bodies of %d calls could not be redacted, nothing is kept of them", len(batch) - done
+                    )
         self._leave()
 
     def _next(self) -> tuple[list[tuple[Taken, int]], bool]:
