@@ -85,6 +85,9 @@ def test_jobs_run_by_themselves_and_stop_when_told(settings: Settings) -> None:
     runner = Runner(context, (Job("long", long, 3_600, "Waits."),))
     runner.start()
     assert began.wait(60)
+    found = runs(settings)["long"]  # under way
+    assert (found.runs, found.ended_at) == (0, 0)
+    assert found.started_at > 0
     assert not closed
     assert runner.stop(60)
     assert closed == [True]

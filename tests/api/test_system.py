@@ -87,6 +87,7 @@ def test_the_system_is_what_a_look_at_the_file_shows(client: FlaskClient, settin
     assert found["sizes"]["spill"] == 0
     assert {job["name"] for job in found["jobs"]} == {job.name for job in JOBS}
     assert found["versions"]["schema"] == "0004"
+    assert found["lag"] == max(one["lag"] for one in found["marks"] if one["name"] == "thin") / 1e6 > 0
     assert [life["version"] for life in found["gateways"]] == [""]
 
 
@@ -120,6 +121,18 @@ def test_a_long_table_is_not_counted(tmp_path: Path) -> None:
         found = {one.table: one for one in sizes.rows(conn)}
     assert (found["events"].rows, found["events"].exact) == (many, False)
     assert found["calls"].exact
+    assert not found["events"].at_least
+
+
+def test_a_table_without_numbers_says_that_it_has_at_least_so_many(tmp_path: Path) -> None:
+    upgrade(tmp_path / "gemgate.db")
+    with writing(Settings(data=tmp_path)) as conn:
+        conn.executemany(
+            "INSERT INTO busy_minutes(minute, busy) VALUES(?, 1)",
+            [(number,) for number in range(sizes.COUNTED + 5)],
+        )
+        found = {one.table: one for one in sizes.rows(conn)}["busy_minutes"]
+    assert (found.rows, found.exact, found.at_least) == (sizes.COUNTED, False, True)
 
 
 def walked(client: FlaskClient, path: str, query: dict[str, str], size: int) -> list[dict[str, Any]]:

@@ -31,7 +31,8 @@ class Made(msgspec.Struct, kw_only=True):
 class JobItem(msgspec.Struct, kw_only=True):
     """What the console does by itself, every ``period`` seconds, and its last run: times in UTC µs.
 
-    ``ok`` and the times are null when it has not run yet; ``message`` says what was done, or what failed and where.
+    ``ok`` and the times are null when it has not run yet; while its first run goes on ``started_at`` stands there
+    alone, and later runs are told when they end. ``message`` says what was done, or what failed and where.
     """
 
     name: str
@@ -45,7 +46,10 @@ class JobItem(msgspec.Struct, kw_only=True):
 
 
 class System(msgspec.Struct, kw_only=True):
-    """What gemgate is made of, how large the record is, and what it does by itself. ``as_of`` is UTC µs."""
+    """What gemgate is made of, how large the record is, and what it does by itself. ``as_of`` is UTC µs.
+
+    ``lag`` is how many seconds the sums of single dimensions are behind the calls, 0.0 when they hold them all.
+    """
 
     versions: Made
     sizes: Sizes
@@ -54,6 +58,7 @@ class System(msgspec.Struct, kw_only=True):
     jobs: list[JobItem]
     gateways: list[Life]
     as_of: int
+    lag: float = 0.0
 
 
 @namespace.route("")
@@ -64,12 +69,14 @@ class TheSystem(Resource):
     def get(self) -> System:
         """Show versions, sizes, rows, sums and jobs.
 
-        Sizes are bytes. Tables are counted up to 10,000 rows, beyond that `rows` is an estimate and `exact` false.
+        Sizes are bytes. Tables are counted up to 10,000 rows, beyond that `rows` is an estimate (with
+        `at_least` a floor) and `exact` false.
         `marks` say how far the sums that reports read are behind the calls; what is behind is read call by call.
         `gateways` are the ten newest lives of gateways on this record.
         """
         now = context.now()
         with context.reading() as conn:
+            marks = sizes.marks(conn, now)
             runs = {run.name: run for run in job_runs.every(conn)}
             return System(
                 versions=Made(
@@ -80,10 +87,11 @@ class TheSystem(Resource):
                 ),
                 sizes=sizes.sizes(conn, context.settings().database),
                 rows=sizes.rows(conn),
-                marks=sizes.marks(conn, now),
+                marks=marks,
                 jobs=[_job(job.name, job.sentence, job.period, runs.get(job.name)) for job in JOBS],
                 gateways=sizes.lives(conn),
                 as_of=now,
+                lag=max((one.lag for one in marks if one.name == "thin"), default=0) / 1_000_000,
             )
 
 
@@ -95,8 +103,8 @@ def _job(name: str, sentence: str, period: float, run: job_runs.Run | None) -> J
         sentence=sentence,
         period=period,
         runs=run.runs,
-        ok=run.ok,
+        ok=run.ok if run.ended_at else None,
         started_at=run.started_at,
-        ended_at=run.ended_at,
+        ended_at=run.ended_at or None,
         message=run.message,
     )

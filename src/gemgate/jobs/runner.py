@@ -17,7 +17,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -29,7 +29,7 @@ from gemgate.core.errors import place_of
 from gemgate.jobs.context import Context
 from gemgate.jobs.table import Job
 from gemgate.store import job_runs, version
-from gemgate.store.connection import slice_, visitor
+from gemgate.store.connection import Connection, slice_, visitor
 
 _LOG = logging.getLogger(__name__)
 _OFTEN: Final = 10_000_000
@@ -93,6 +93,9 @@ class Runner:
 
     def _run(self, job: Job) -> None:
         started = time.time_ns() // 1000
+        if not self._told[job.name][0]:  # the first run may be a long one, and nothing else tells of it
+            with contextlib.suppress(sqlite3.Error, OSError):
+                self._tell(lambda conn: job_runs.begin(conn, job.name, started))
         try:
             message, ok = job.run(self._context), True
         except Exception as error:  # noqa: BLE001 - the edge of a job
@@ -114,12 +117,12 @@ class Runner:
         )
         # A record that is held or away is no fault of the job; the next run is put down with this one's count.
         with contextlib.suppress(sqlite3.Error, OSError):
-            self._tell(run)
+            self._tell(lambda conn: job_runs.put(conn, run))
             self._told[job.name], self._untold[job.name] = (ended, ok), 0
 
-    def _tell(self, run: job_runs.Run) -> None:
+    def _tell(self, work: Callable[[Connection], None]) -> None:
         with contextlib.closing(visitor(self._context.database)) as conn, slice_(conn):
-            job_runs.put(conn, run)
+            work(conn)
 
     def _usable(self) -> bool:
         """Whether there is a record of our schema to work on."""

@@ -8,7 +8,10 @@ import msgspec
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """The last run of a job. Times are UTC µs; ``runs`` counts all of them; ``message`` says what was done."""
+    """The last run of a job. Times are UTC µs; ``runs`` counts all of them; ``message`` says what was done.
+
+    While the first one of a console is under way, ``started_at`` is after ``ended_at``, which is 0 when none ended.
+    """
 
     name: str
     started_at: int
@@ -28,6 +31,15 @@ def put(conn: sqlite3.Connection, run: Run) -> None:
         " ON CONFLICT(name) DO UPDATE SET started_at = excluded.started_at, ended_at = excluded.ended_at,"
         " ok = excluded.ok, message = excluded.message, runs = runs + excluded.runs",
         (run.name, run.started_at, run.ended_at, int(run.ok), run.message[:1_000], run.runs),
+    )
+
+
+def begin(conn: sqlite3.Connection, name: str, at: int) -> None:
+    """Say that a job runs since then (UTC µs). Needs the caller's transaction."""
+    conn.execute(
+        "INSERT INTO job_runs(name, started_at, ended_at, ok, message, runs) VALUES(?, ?, 0, 1, '', 0)"
+        " ON CONFLICT(name) DO UPDATE SET started_at = excluded.started_at",
+        (name, at),
     )
 
 

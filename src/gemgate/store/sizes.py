@@ -16,11 +16,12 @@ COUNTED: Final = 10_000
 
 class Rows(msgspec.Struct, frozen=True, kw_only=True):
     """How many rows a table has. Beyond 10,000 ``exact`` is false: ``rows`` is then its highest number, right
-    as long as nothing was removed, or 10,000 where rows have none."""
+    as long as nothing was removed; or, where rows have none, 10,000, and ``at_least`` is true."""
 
     table: str
     rows: int
     exact: bool
+    at_least: bool = False
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +71,7 @@ def _rows(conn: sqlite3.Connection, name: str, bare: bool) -> Rows:
     ).fetchone()[0]
     if count <= COUNTED:
         return Rows(table=name, rows=count, exact=True)
-    return Rows(table=name, rows=max(top, COUNTED), exact=False)
+    return Rows(table=name, rows=max(top, COUNTED), exact=False, at_least=bare)
 
 
 def sizes(conn: sqlite3.Connection, path: Path) -> Sizes:
@@ -95,6 +96,11 @@ def marks(conn: sqlite3.Connection, now: int) -> list[Mark]:
         lag = 0 if first is None else max(0, now - first[0])
         found.append(Mark(name=name, seq=seq, behind=max(0, top - max(seq, 0)), lag=lag))
     return found
+
+
+def calls(conn: sqlite3.Connection) -> int:
+    """How many calls are on record, counted one by one."""
+    return int(conn.execute("SELECT count(*) FROM calls").fetchone()[0])
 
 
 def lives(conn: sqlite3.Connection, limit: int = 10) -> list[Life]:
