@@ -113,6 +113,7 @@ def test_the_running_minute_is_there(client: FlaskClient, settings: Settings) ->
         ({"group": ["model", "model"]}, "group"),
         ({"group": ["model", "key", "tag"]}, "group"),
         ({"status": "ok"}, "status"),
+        ({"status": "0xx"}, "status"),
         ({"tag": ["red", "blue"]}, "tag"),
         ({"top": "0"}, "top"),
         ({"top": "1" * 5_000}, "top"),
@@ -137,6 +138,13 @@ def test_odd_names_are_nobody(client: FlaskClient, name: str) -> None:
         assert answer.status_code in (200, 400), answer.text
         if answer.status_code == 200:
             assert answer.get_json()["total"]["calls"] == 0
+
+
+def test_all_statuses_of_a_hundred_are_asked_for_at_once(client: FlaskClient) -> None:
+    every = get(client, **{"from": "-7d", "group": "status", "top": "100"})["groups"]
+    for hundred in ("2", "4", "5"):
+        among = sum(one["total"]["calls"] for one in every if one["names"][0].startswith(hundred))
+        assert get(client, **{"from": "-7d", "status": f"{hundred}xx"})["total"]["calls"] == among
 
 
 def test_what_would_read_too_much_is_refused_with_advice(tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ class SpanQuery(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, rename
     key: Annotated[list[_Text], _names("Only this virtual key.")] = []
     project: Annotated[list[_Text], _names("Only this project (of the target).")] = []
     method: Annotated[list[_Text], _names("Only this method.")] = []
-    status: Annotated[list[_Text], _names("Only this HTTP status, such as 429.")] = []
+    status: Annotated[
+        list[_Text], _names("Only this HTTP status, such as 429, or all of a hundred: 4xx.")
+    ] = []
     client: Annotated[list[_Text], _names("Only this client program.")] = []
     reason: Annotated[list[_Text], _names("Only calls that ended for this reason.")] = []
     tag: Annotated[list[_Text], Meta(max_length=1, description="Only calls with this tag. Empty: none.")] = []

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Collection
 from typing import Final
 
+HUNDRED: Final = re.compile(r"[1-9]xx")
+"""How all statuses of one hundred are written."""
 _TABLES: Final = {
     "model": "models",
     "route": "routes",
@@ -22,10 +25,12 @@ _TABLES: Final = {
 
 
 def numbers(conn: sqlite3.Connection, dimension: str, names: Collection[str]) -> frozenset[int]:
-    """The integers of names; a name that was never seen has none."""
+    """The integers of names; a name that was never seen has none. ``4xx`` means all statuses of that hundred."""
     if dimension == "status":
         whole = [name for name in names if name.isascii() and name.isdigit() and len(name) <= 4]
-        return frozenset(int(name) for name in whole) | ({0} if "" in names else frozenset())
+        hundreds = [100 * int(name[0]) for name in names if HUNDRED.fullmatch(name)]
+        found = {int(name) for name in whole}.union(*(range(one, one + 100) for one in hundreds))
+        return frozenset(found) | ({0} if "" in names else frozenset())
     found = conn.execute(
         f"SELECT id FROM {_TABLES[dimension]} WHERE name IN (SELECT value FROM json_each(?))",  # noqa: S608
         (json.dumps(sorted(names)),),

@@ -16,6 +16,7 @@ from gemgate.insight.cubes import DIMENSIONS, Grain
 from gemgate.insight.facts import INDEX, Facts, add, zero
 from gemgate.insight.sketch import METRICS, Sketches
 from gemgate.store.connection import in_time
+from gemgate.store.reports import dimensions
 from gemgate.store.reports.asked import AnswerSpan, Ask
 from gemgate.store.reports.facts import Charged, Found, Query, collect, lag, view
 from gemgate.store.reports.rows import Cache
@@ -109,12 +110,18 @@ def check(ask: Ask) -> None:
             raise spans.BadAsk("filter", f"{name[:60]!r} is no dimension to filter by: {known}")
         if len(names) > MOST_NAMES:
             raise spans.BadAsk(name, f"at most {MOST_NAMES} names at a time can be filtered by")
-        if name == "status" and not all(not one or (one.isascii() and one.isdigit()) for one in names):
-            raise spans.BadAsk(name, "a status is a number such as 200 or 429, or empty for none")
+        if name == "status" and not all(_is_status(one) for one in names):
+            raise spans.BadAsk(
+                name, "a status is a number such as 429, all of a hundred (4xx), or empty for none"
+            )
         if name == "tag" and len(set(names)) > 1:
             raise spans.BadAsk(name, "filter by one tag at a time: a call with two of them would count twice")
     if not 1 <= ask.top <= MOST_TOP:
         raise spans.BadAsk("top", f"it is a number of groups from 1 to {MOST_TOP}")
+
+
+def _is_status(text: str) -> bool:
+    return not text or (text.isascii() and text.isdigit()) or bool(dimensions.HUNDRED.fullmatch(text))
 
 
 def _bound(ask: Ask, span: spans.Span, most: int) -> None:
