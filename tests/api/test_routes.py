@@ -95,6 +95,11 @@ def test_a_route_is_made_replaced_and_deleted_and_each_leaves_a_trace(
     ]
 
 
+def test_a_route_without_targets_is_told_how_to_write_them(client: FlaskClient) -> None:
+    problem = got(client.post(URL, json={"name": "bare"}), 400)
+    assert '"targets": [' in problem["errors"]["targets"]
+
+
 def test_a_model_in_no_catalogue_is_allowed_and_noted(client: FlaskClient) -> None:
     made = got(client.post(URL, json={"name": "new", "targets": ["nonsense-model", FLASH]}), 201)
     assert made["notes"] == ["nonsense-model is in no catalogue; calls to it may fail."]

@@ -151,4 +151,4 @@ def _family(model: str, catalog: Catalog) -> str:
 
 def _spoken(remedy: str) -> str:
     """A remedy that is written for TOML, in words that fit JSON too."""
-    return remedy.replace("[[route.target]]", "target")
+    return remedy.replace("[[route.target]]", "target").replace("targets = [", '"targets": [')
