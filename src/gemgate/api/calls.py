@@ -85,8 +85,8 @@ class TryItem(AttemptRow, frozen=True, kw_only=True):
 
 class PriceItem(msgspec.Struct, kw_only=True):
     """A row of a price book that priced tries of the call: rates in nano-dollars per million tokens, null where
-    there is none; ``long`` those of prompts beyond 200,000 tokens; ``units`` by use. ``from`` and ``until`` are days in California,
-    null for open."""
+    there is none; ``long`` those of prompts beyond 200,000 tokens; ``units`` by use. ``from`` and
+    ``until`` are days in California, null for open."""
 
     name: str
     book: str

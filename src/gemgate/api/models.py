@@ -251,9 +251,7 @@ def _prices(card: Card, outlook: Outlook) -> list[ModelPrice]:
         if row.model == name:
             since, until = dated.iso_days(row)
             found.append(
-                ModelPrice(
-                    id=row.id, tier=row.tier, rates=row.rates, long=row.long, since=since, until=until
-                )
+                ModelPrice(id=row.id, tier=row.tier, rates=row.rates, long=row.long, since=since, until=until)
             )
     return found
 

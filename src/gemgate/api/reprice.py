@@ -36,7 +36,8 @@ class RepriceBody(msgspec.Struct, forbid_unknown_fields=True):
         ),
     ] = msgspec.field(name="from")
     to: Annotated[
-        str, Meta(max_length=40, description="Calls received before then, in the same forms.", examples=["now"])
+        str,
+        Meta(max_length=40, description="Calls received before then, in the same forms.", examples=["now"]),
     ]
     zone: Annotated[
         str, Meta(max_length=64, description="The IANA time zone that dates and times without one are of.")

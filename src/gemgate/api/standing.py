@@ -51,7 +51,10 @@ def configuration(gateway: str | None = None) -> Configured:
             made = configured(settings, gateway)
         except (BadBook, OSError):
             raise Problem(
-                503, "PRICES_UNREADABLE", "The price book cannot be read.", "Look at it with `gemgate prices`."
+                503,
+                "PRICES_UNREADABLE",
+                "The price book cannot be read.",
+                "Look at it with `gemgate prices`.",
             ) from None
         kept.clear()
         kept[key] = made
