@@ -263,7 +263,7 @@ async def test_stops_wait_for_a_store_that_is_down(store: Store) -> None:
 
 
 def held(key: Key | None) -> Ticket:
-    return cast(Ticket, SimpleNamespace(key=key))
+    return cast(Ticket, SimpleNamespace(key=key, client=""))
 
 
 def at(*rows: Key, now: int = NOON) -> Desk:
