@@ -199,7 +199,7 @@ def test_what_the_gateway_refuses_is_a_problem_with_its_code(client: FlaskClient
         ({"model": f"{MODEL}\n", "prompt": "x"}, "model"),
         ({"model": "models/tunedModels/x", "prompt": "x"}, "model"),
         ({"model": MODEL, "prompt": "x", "options": {"temperature": 9}}, "options.temperature"),
-        ({"model": MODEL, "prompt": "x", "options": {"heat": 1}}, "options"),
+        ({"model": MODEL, "prompt": "x", "options": {"heat": 1}}, "options.heat"),
         (
             {"model": MODEL, "prompt": "x", "options": {"thinking_budget": 5, "thinking_level": "low"}},
             "options.thinking_budget",
