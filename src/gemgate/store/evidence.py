@@ -97,7 +97,8 @@ def chosen(
     length = next((one for one in _LENGTHS if total * one <= fits), _LENGTHS[-1])
     # In the order of their multiples: any first ones of these are spread over all.
     ranked = sorted((at * _GOLDEN % 2**64, at) for at in range(since // length, -(-until // length)))
-    taken, found = 0, []
+    taken = 0
+    found: list[tuple[int, int]] = []
     for _, at in ranked:
         stretch = max(at * length, since), min((at + 1) * length, until)
         count = _count(conn, *stretch)
