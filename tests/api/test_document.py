@@ -98,6 +98,20 @@ def test_every_answer_has_an_example_of_its_shape(document: dict[str, Any]) -> N
                     assert answer["examples"][media]["status"] == int(status)
 
 
+def test_every_code_of_an_example_is_one_that_the_papers_explain(document: dict[str, Any]) -> None:
+    pages = Path(__file__).parents[2] / "docs"
+    told = "".join((pages / f"{name}.md").read_text("utf-8") for name in ("api", "keys", "refusals"))
+    found = {
+        answer["examples"]["application/problem+json"]["code"]
+        for path in document["paths"].values()
+        for one in path.values()
+        for status, answer in one["responses"].items()
+        if int(status) >= 400
+    }
+    assert len(found) > 20
+    assert [code for code in sorted(found) if f"`{code}`" not in told] == []
+
+
 def test_no_example_holds_a_secret(document: dict[str, Any]) -> None:
     text = json.dumps(document, ensure_ascii=False)
     assert not re.search(r"AIza[\w-]{8}|(?:gg-admin|sk-gemgate)-[\w-]{8,}(?!\w*…)", text)

@@ -171,7 +171,7 @@ def _responses(namespace: str, declared: Declared, verb: str, url: str, shapes: 
     made: Schema = {str(status): _good(namespace, declared, shapes)}
     for code in statuses(declared, verb, url):
         title = http.HTTPStatus(code).phrase
-        example = examples.problem(code, title, namespace, _fault(declared))
+        example = examples.problem(code, title, namespace, _fields(declared))
         made[str(code)] = {
             "description": _SAID.get(code, title),
             "schema": shapes[ProblemBody],
@@ -212,12 +212,10 @@ def _sentence(shape: Any) -> str:
     return found[1].replace("``", "`") if found else ""
 
 
-def _fault(declared: Declared) -> tuple[str, str]:
-    """Where fields of the request are, and the name of one of them."""
-    for part, shape in (("body", declared.body), ("query", declared.query)):
-        if shape is not None:
-            return part, msgspec.structs.fields(shape)[0].encode_name
-    return "", ""
+def _fields(declared: Declared) -> tuple[str, tuple[str, ...]]:
+    """Whether the fields of a request stand in its body or its query, and their names."""
+    part, shape = ("query", declared.query) if declared.body is None else ("body", declared.body)
+    return part, () if shape is None else tuple(one.encode_name for one in msgspec.structs.fields(shape))
 
 
 def _definition(shape: Schema) -> str:

@@ -107,16 +107,16 @@ _PROBLEMS: Final = {
     504: ("GATEWAY_SILENT", "The gateway did not answer in time.", "/health tells how it is."),
 }
 _THERE_IS_NO: Final = {
-    "budgets": ("NO_BUDGET", "budget"),
+    "budgets": ("BUDGET_NOT_FOUND", "budget"),
     "calls": ("CALL_NOT_FOUND", "call"),
     "exports": ("EXPORT_NOT_FOUND", "export"),
-    "keys": ("NO_KEY", "key"),
-    "limits": ("NO_LIMIT", "stored limit"),
-    "models": ("NO_MODEL", "model"),
-    "payloads": ("NOT_STORED", "stored body"),
-    "prices": ("NO_PRICE", "price"),
-    "projects": ("NO_PROJECT", "project"),
-    "routes": ("NO_ROUTE", "route"),
+    "keys": ("KEY_NOT_FOUND", "key"),
+    "limits": ("LIMIT_NOT_FOUND", "stored limit"),
+    "models": ("MODEL_NOT_FOUND", "model"),
+    "payloads": ("PAYLOAD_NOT_FOUND", "stored body"),
+    "prices": ("PRICE_NOT_FOUND", "price"),
+    "projects": ("PROJECT_NOT_FOUND", "project"),
+    "routes": ("ROUTE_NOT_FOUND", "route"),
 }
 _AGAINST: Final = {
     "advice": ("UNDER_WAY", "The record is being looked over just now.", "Read /advice in some seconds."),
@@ -136,17 +136,18 @@ def answer(definition: str) -> Any:
     return _answers().get(definition)
 
 
-def problem(status: int, title: str, namespace: str, fields: tuple[str, str]) -> ProblemBody:
-    """A problem of this status in this namespace.
-
-    ``fields``: where the fields at fault are (``query`` or ``body``, "" for an operation that takes neither), and
-    the name of one.
-    """
+def problem(status: int, title: str, namespace: str, fields: tuple[str, tuple[str, ...]]) -> ProblemBody:
+    """A problem of this status in this namespace. ``fields``: ``body`` or ``query``, and the names known there."""
     code, detail, hint = _PROBLEMS.get(status, (title.upper().replace(" ", "_"), title + ".", ""))
     errors: dict[str, str] = {}
-    if status == 400 and fields[0]:
-        code, detail = f"BAD_{fields[0].upper()}", f"The {fields[0]} is not as it should be."
-        errors = {fields[1]: "Expected something else."}
+    if status == 400:
+        part, known = fields
+        code = f"BAD_{part.upper()}"
+        detail = f"The {'query string' if part == 'query' else part} does not hold what is asked for here."
+        words = (
+            f"There is no such field; known here: {', '.join(known)}." if known else "No field is known here."
+        )
+        errors = {"colour": words}
     elif status == 404 and namespace in _THERE_IS_NO:
         code, thing = _THERE_IS_NO[namespace]
         detail, hint = f"There is no such {thing}.", "The list has them all."
