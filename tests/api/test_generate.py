@@ -177,6 +177,8 @@ def test_what_the_gateway_refuses_is_a_problem_with_its_code(client: FlaskClient
     answer = ask(client, model="gemini-of-nowhere", prompt="x")
     body = answer.get_json()
     assert answer.status_code == 404
+    assert list(answer.get_json()["errors"]) == ["model"]
+    assert "/api/v1/routes" in answer.get_json()["hint"]
     assert answer.content_type == "application/problem+json"
     assert body["code"]
     assert gateway.calls()[-1]["call_id"] in body["detail"]

@@ -146,7 +146,7 @@ class Generate(Resource):
             link, answer = _sent(question, place)
             stack.callback(link.close)
             if answer.status != 200:
-                raise _declined(answer)
+                raise _declined(answer, body)
             if body.stream:
                 database, request_id = context.settings().database, problems.request_id()
                 made = streams.stream(_streamed(link, answer, database, request_id), place)
@@ -199,8 +199,8 @@ def _sent(
         raise Problem(503, "GATEWAY_DOWN", "The gateway cannot be reached.", hint, retry_after=1.0) from None
 
 
-def _declined(answer: http.client.HTTPResponse) -> Problem:
-    """What the gateway refused, as a problem."""
+def _declined(answer: http.client.HTTPResponse, body: Question) -> Problem:
+    """What the gateway refused, as a problem; of a name that nobody knows with its field."""
     try:
         found = plain.fault(answer.read(_ERROR))
     except (OSError, http.client.HTTPException):
@@ -210,7 +210,12 @@ def _declined(answer: http.client.HTTPResponse) -> Problem:
     found = msgspec.structs.replace(found, call=found.call or _call(answer))
     after = answer.headers.get("Retry-After", "")
     wait = float(after) if after.isascii() and after.isdigit() else found.retry_after
-    return _problem(found, answer.status, wait)
+    problem = _problem(found, answer.status, wait)
+    if problem.status == 404:
+        field = "route" if body.route else "model"
+        problem.errors = {field: "No route and no model that Google serves has this name."}
+        problem.hint = "GET /api/v1/routes lists the routes, GET /api/v1/models the models."
+    return problem
 
 
 def _problem(found: plain.Fault, status: int, wait: float) -> Problem:
