@@ -17,6 +17,7 @@ from summed import calls
 
 from gemgate.app.folder import taken
 from gemgate.app.plan import GATEWAY
+from gemgate.cli import rollup
 from gemgate.cli.main import group
 from gemgate.config import load
 from gemgate.insight.cubes import SETS
@@ -111,6 +112,26 @@ def test_rebuild_repairs_the_sums_beside_a_gateway_and_without_one(data: Path, l
     assert told.exit_code == 0
     assert "The sums of 30 calls are made anew" in told.output
     assert not wrong(data)
+
+
+def test_rebuild_says_how_many_calls_there_are_and_not_their_highest_number(data: Path) -> None:
+    for table, column in (("attempts", "call_seq"), ("calls", "seq")):
+        change(data, f"DELETE FROM {table} WHERE {column} = 1")
+    assert "The sums of 29 calls are made anew" in run(data, "rebuild", "--yes").output
+
+
+@pytest.mark.parametrize(
+    ("micros", "text"),
+    [
+        (0, "0.0 s"),
+        (119_900_000, "119.9 s"),
+        (3_600_000_000, "60 min"),
+        (90_000_000_000, "25 h"),
+        (5_142_180_900_000, "59 d"),
+    ],
+)
+def test_a_lag_is_told_in_a_unit_that_people_read(micros: int, text: str) -> None:
+    assert rollup._spoken(micros) == text
 
 
 def test_rebuild_asks_first(data: Path) -> None:

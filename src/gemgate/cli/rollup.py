@@ -58,7 +58,7 @@ def status(data: Path | None, config: Path | None, as_json: bool) -> None:
             one.name,
             "being emptied" if one.seq == rollups.EMPTYING else f"{one.seq:,}",
             f"{one.behind:,}",
-            f"{one.lag / 1_000_000:,.1f} s",
+            _spoken(one.lag),
         )
         for one in found
     ]
@@ -83,12 +83,13 @@ def rebuild(data: Path | None, config: Path | None, yes: bool) -> None:
     with changing(settings) as conn, keeping.alone(settings) as alone:
         rollups.reset(conn)
         begun = time.monotonic()
-        folded = _fill(conn, alone=alone)
-    click.echo(f"The sums of {folded:,} calls are made anew ({time.monotonic() - begun:,.1f} s).")
+        _fill(conn, alone=alone)
+        calls = sizes.calls(conn)
+    click.echo(f"The sums of {calls:,} calls are made anew ({time.monotonic() - begun:,.1f} s).")
 
 
-def _fill(conn: Connection, *, alone: bool) -> int:
-    """Bring all sets to the newest call; returns its number."""
+def _fill(conn: Connection, *, alone: bool) -> None:
+    """Bring all sets to the newest call."""
     folder = rollups.Folder(conn, quick=alone)
     console = Console(stderr=True)
     columns = (TextColumn("Summing"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -105,7 +106,15 @@ def _fill(conn: Connection, *, alone: bool) -> int:
 
         while more:
             more = folder.round(tuple(SETS), _now(), told)
-    return min(rollups.marks(conn).values())
+
+
+def _spoken(micros: int) -> str:
+    """A span in the largest unit of which it has two or more."""
+    seconds = micros / 1_000_000
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size):,} {unit}"
+    return f"{seconds:,.1f} s"
 
 
 def _now() -> int:
