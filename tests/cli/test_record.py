@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -21,6 +22,9 @@ from gemgate.cli.screen import Column, fitting
 from gemgate.core.call import Outcome, Record, spell
 from gemgate.core.verdict import Kind
 from gemgate.store import connection, ledger, migrate, prices
+from gemgate.store.connection import reader
+from gemgate.store.verify import STEPS
+from gemgate.store.verify import verify as prove
 
 COMMAND = (sys.executable, "-m", "gemgate.cli.main")
 
@@ -190,6 +194,14 @@ def test_the_beginning_of_an_id_will_do_while_it_is_unique(kept: tuple[Path, lis
     assert run(data, "call", "f" * 32).returncode == 1
     assert run(data, "call", "no-id").returncode == 2
     assert run(data, "call", "").returncode == 2
+
+
+def test_verify_tells_of_sums_and_of_each_step(kept: tuple[Path, list[Record]]) -> None:
+    assert "`gemgate rollup`" in run(kept[0], "verify", "--help").stdout
+    steps: list[int] = []
+    with contextlib.closing(reader(kept[0] / "gemgate.db")) as conn:
+        assert prove(conn, told=steps.append) == []
+    assert steps == list(range(len(STEPS)))
 
 
 def test_a_true_record_is_proven_and_a_changed_one_is_not(

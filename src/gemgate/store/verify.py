@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -95,33 +95,56 @@ SELECT c.seq, c.call_id FROM calls AS c WHERE c.seq > ? AND c.seq <= ? AND (
 """
 
 
-def verify(conn: sqlite3.Connection, data: Path | None = None, now: int | None = None) -> list[Finding]:
+STEPS: Final = ("the file", "links", "calls", "tries", "order", "rollups", "what was left open")
+"""What is looked at, one after the other."""
+
+
+def _unheard(step: int) -> None:
+    """Nobody wants to know how far it is."""
+
+
+def verify(
+    conn: sqlite3.Connection,
+    data: Path | None = None,
+    now: int | None = None,
+    told: Callable[[int], None] = _unheard,
+) -> list[Finding]:
     """Everything that is wrong with the record, at most a thousand findings; an empty list proves it.
 
     ``conn`` is a reader, ``data`` the data folder (its spill files and boots are looked at too), ``now`` UTC µs.
+    ``told`` hears the place in ``STEPS`` of what is looked at next.
     Raises sqlite3.Error when the file cannot be read at all.
     """
     moment = time.time_ns() // 1000 if now is None else now
     found: list[Finding] = []
-    for finding in _all(conn, data, moment):
+    for finding in _all(conn, data, moment, told):
         found.append(finding)
         if len(found) >= MOST:
             break
     return found
 
 
-def _all(conn: sqlite3.Connection, data: Path | None, now: int) -> Iterator[Finding]:
+def _all(
+    conn: sqlite3.Connection, data: Path | None, now: int, told: Callable[[int], None]
+) -> Iterator[Finding]:
+    told(0)
     damaged = list(_integrity(conn))
     yield from damaged
     if damaged:
         # Sums over a damaged file would only repeat it in other words.
         return
+    told(1)
     yield from _links(conn)
+    told(2)
     yield from _sums(conn)
+    told(3)
     yield from _money(conn)
+    told(4)
     yield from _calls(conn, now)
+    told(5)
     for one in rollup_proof.prove(conn, now):
         yield Finding("rollup", one.where, one.what)
+    told(6)
     yield from _left_open(conn, data)
     if data is not None:
         yield from _spilled(data)
