@@ -20,8 +20,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One change. ``at`` is UTC µs; ``actor`` a token's name, ``open`` or ``cli:<user>``.
 
     ``action`` is a verb (create, change, delete; rotate, pause, …), ``kind`` what was changed (key, route, …),
-    ``subject`` its name; ``before`` and ``after`` are what it was and is, JSON-able, None where there was or is nothing. No secret is in
-    them. ``seq`` numbers the rows; 0 while it has none.
+    ``subject`` its name; ``before`` and ``after`` are what it was and is, JSON-able, None where there was or is
+    nothing. No secret is in them. ``seq`` numbers the rows; 0 while it has none.
     """
 
     at: int
