@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from gemgate.insight.cubes import CELL, CELLS
@@ -152,34 +151,6 @@ def write(conn: sqlite3.Connection, prepared: Prepared, known: Mapping[Any, int]
         conn.execute(sql, (*_numbered(place, known), *values))
     conn.executemany(_ADD_FAILURE, prepared.rows.failures)
     conn.executemany(_ADD_BUSY, prepared.rows.busy)
-
-
-def change(conn: sqlite3.Connection, old: Folded, new: Folded) -> None:
-    """Take the numbers of ``old`` off the tables and add those of ``new``, where both name the same places.
-
-    Rows that are not there (minutes that are no longer kept) stay away. Needs the caller's transaction.
-    """
-    was, is_ = Rows.of(old), Rows.of(new)
-    known: dict[Any, int] = {}
-    cells_known(conn, new, known)
-    there = set()
-    for (place, before), (_, after) in zip(was.facts, is_.facts, strict=True):
-        changed = [at for at, number in enumerate(before) if number != after[at]]
-        columns = ", ".join(f"{FACTS[at]} = {FACTS[at]} + ?" for at in changed) or "calls = calls"
-        values = [after[at] - before[at] for at in changed]
-        sql = f"UPDATE rollups SET {columns} WHERE {_AT}"  # noqa: S608 - our own names
-        if conn.execute(sql, (*values, *_numbered(place, known))).rowcount:
-            there.add(place)
-    moved: dict[tuple[Any, ...], list[int]] = {}
-    for sign, rows in ((-1, was), (1, is_)):
-        for place, (kind, *numbers) in rows.charges:
-            if place in there:
-                have = moved.setdefault((*_numbered(place, known), kind), [0, 0, 0])
-                have[:] = [one + sign * number for one, number in zip(have, numbers, strict=True)]
-    conn.executemany(_ADD_CHARGE, [(*key, *numbers) for key, numbers in moved.items() if any(numbers)])
-    back = [(*row[:-3], *(-number for number in row[-3:])) for row in was.failures]
-    if was.failures != is_.failures:
-        conn.executemany(_ADD_FAILURE, chain(back, is_.failures))
 
 
 def delete(conn: sqlite3.Connection, cube: int, grain: int, most: int, *, before: int = _MOST) -> bool:

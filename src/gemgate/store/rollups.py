@@ -9,7 +9,7 @@ Laws:
   transaction: the call path must not pay for them. What comes late has a new seq and goes into its old slot;
 - a set whose mark is ``EMPTYING`` holds nothing that may be read; its tables are emptied in slices, then the mark
   is 0. A set without a mark stands at 0;
-- whoever changes the money of settled calls corrects their sums in the same transaction (``correcting``), whoever
+- whoever changes the money of settled calls corrects their sums in the same transaction (``store.reprice_sums``), whoever
   takes calls away voids the sums (``void``). Both are counted (``corrections``): a batch that was read before is
   read again. Nothing else of a settled call changes; sketches hold no money;
 - a write holds the lock for about half of what P8 allows: the number of calls follows what writing took so far.
@@ -17,11 +17,10 @@ Laws:
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from gemgate.insight.cubes import MINUTES_KEPT, SETS, Grain, grains
@@ -287,30 +286,6 @@ class _Read:
             start, end = (bisect_right(self.calls, seq, key=lambda call: call.seq) for seq in (low, high))
             self._batch = ((low, high), Batch(self.calls[start:end], self.taken[start:end]))
         return self._batch[1]
-
-
-@contextlib.contextmanager
-def correcting(conn: Connection, seqs: Sequence[int]) -> Iterator[None]:
-    """Correct the sums of these calls (some hundred at most) for what the block changes of their money.
-
-    All within the caller's transaction.
-    """
-    before = folding.of(conn, seqs)
-    yield
-    correct(conn, before, folding.of(conn, seqs))
-
-
-def correct(conn: Connection, before: Sequence[CallFact], after: Sequence[CallFact]) -> None:
-    """Bring the sums from what calls were to what they are, in every set that holds them.
-
-    Both name the same calls. Needs the transaction that changes the calls. Costs about a ms a call.
-    """
-    changed(conn)
-    for name, high in marks(conn).items():
-        old = Batch([call for call in before if call.seq <= high])
-        new = Batch([call for call in after if call.seq <= high])
-        if old.calls:
-            rollup_rows.change(conn, old.fold(name, 0), new.fold(name, 0))
 
 
 def changed(conn: sqlite3.Connection) -> None:
