@@ -9,9 +9,9 @@ Laws:
   transaction: the call path must not pay for them. What comes late has a new seq and goes into its old slot;
 - a set whose mark is ``EMPTYING`` holds nothing that may be read; its tables are emptied in slices, then the mark
   is 0. A set without a mark stands at 0;
-- whoever changes the money of settled calls corrects their sums in the same transaction (``store.reprice_sums``), whoever
-  takes calls away voids the sums (``void``). Both are counted (``corrections``): a batch that was read before is
-  read again. Nothing else of a settled call changes; sketches hold no money;
+- whoever changes the money of settled calls corrects their sums in the same transaction (``reprice_sums``),
+  whoever takes calls away voids the sums (``void``). Both are counted (``corrections``): a batch that was read
+  before is read again. Nothing else of a settled call changes; sketches hold no money;
 - a write holds the lock for about half of what P8 allows: the number of calls follows what writing took so far.
 """
 
