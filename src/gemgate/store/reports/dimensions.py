@@ -29,8 +29,8 @@ def numbers(conn: sqlite3.Connection, dimension: str, names: Collection[str]) ->
     if dimension == "status":
         whole = [name for name in names if name.isascii() and name.isdigit() and len(name) <= 4]
         hundreds = [100 * int(name[0]) for name in names if HUNDRED.fullmatch(name)]
-        found = {int(name) for name in whole}.union(*(range(one, one + 100) for one in hundreds))
-        return frozenset(found) | ({0} if "" in names else frozenset())
+        meant = {int(name) for name in whole}.union(*(range(one, one + 100) for one in hundreds))
+        return frozenset(meant) | ({0} if "" in names else frozenset())
     found = conn.execute(
         f"SELECT id FROM {_TABLES[dimension]} WHERE name IN (SELECT value FROM json_each(?))",  # noqa: S608
         (json.dumps(sorted(names)),),
