@@ -16,9 +16,10 @@ from reported import DAY, END
 
 from gemgate.insight.cubes import DIMENSIONS, SETS
 from gemgate.insight.facts import FACTS
+from gemgate.insight.plan import TooMuch
 from gemgate.store import connection, rollups
 from gemgate.store.database import FILE
-from gemgate.store.reports import calls, costs, errors, facts, fallbacks, performance, usage
+from gemgate.store.reports import calls, costs, errors, facts, failed, fallbacks, performance, usage
 from gemgate.store.reports.asked import Ask
 from gemgate.store.reports.facts import Query
 
@@ -153,6 +154,25 @@ def test_failed_tries_above_the_mark_are_found_by_seq(
         for tail in tails:
             steps = [row[3] for row in conn.execute(f"EXPLAIN QUERY PLAN {tail}")]
             assert "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)" in steps
+
+
+def test_cut_hours_of_too_many_calls_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failed, "MOST_CUT", 0)
+    hour = DAY // 24
+    with contextlib.closing(sqlite3.connect(path)) as conn:
+        with connection.reading(conn), pytest.raises(TooMuch, match="whole hours"):
+            list(failed.failures(conn, Ask(start=END - 9 * DAY, until=END - hour // 2, now=END)))
+        until = END // hour * hour
+        with connection.reading(conn):
+            assert failed.failures(conn, Ask(start=until - 8 * DAY, until=until, now=END))
+
+
+def test_the_only_try_of_a_good_call_is_not_looked_for(path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as conn, overheard(conn) as heard:
+        errors.report(conn, Ask(start=END - DAY + 7, until=END - 77, now=END))
+    looked = [one for one in heard if "verdict_id <>" in one]
+    assert looked
+    assert all("c.attempts > 1" in one for one in looked)
 
 
 def test_groups_that_are_wanted_are_looked_up_once(path: Path) -> None:

@@ -8,22 +8,28 @@ moment its call came.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
 
 from gemgate.insight.cubes import Grain
+from gemgate.insight.plan import TooMuch
 from gemgate.insight.sets import THIN_SET
 from gemgate.store.reports.asked import Ask
+from gemgate.store.reports.rows import COUNT
 from gemgate.store.rollups import mark
 
+MOST_CUT: Final = 300_000
+"""Calls in hours that a bound cuts, or in no hour of the sums: more of them take over a second."""
+_ADVICE: Final = "let the span begin and end at whole hours in UTC"
 _KEY: Final = ("model", "project", "verdict", "reason", "status", "next_model", "next_project")
 _SUMMED: Final = f"""
 SELECT {", ".join(_KEY)}, sum(tries), sum(list_nano), sum(billed_nano) FROM failures
 WHERE grain = ? AND slot >= ? AND slot < ? GROUP BY {", ".join(_KEY)}
 """  # noqa: S608 - our own columns
-# The next try of the same call, by its number; CROSS JOIN holds SQLite to the order.
+# The next try of the same call, by its number; CROSS JOIN holds SQLite to the order. The only try of a call that
+# went well did not fail: most calls are left out before their tries are looked for.
 _ROWS: Final = """
 SELECT ifnull(a.model_id, 0), ifnull(a.project_id, 0), a.verdict_id, ifnull(a.reason_id, 0), a.status,
        ifnull(n.model_id, 0), ifnull(n.project_id, 0),
@@ -31,7 +37,8 @@ SELECT ifnull(a.model_id, 0), ifnull(a.project_id, 0), a.verdict_id, ifnull(a.re
 FROM calls AS c CROSS JOIN attempts AS a ON a.call_seq = c.seq
 LEFT JOIN attempts AS n ON n.call_seq = a.call_seq AND n.number = (
     SELECT min(m.number) FROM attempts AS m WHERE m.call_seq = a.call_seq AND m.number > a.number)
-WHERE {where} AND a.verdict_id <> (SELECT id FROM verdicts WHERE name = 'ok')
+WHERE {where} AND (c.attempts > 1 OR c.outcome_id <> (SELECT id FROM outcomes WHERE name = 'ok'))
+AND a.verdict_id <> (SELECT id FROM verdicts WHERE name = 'ok')
 GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 _BY_TIME: Final = _ROWS.format(where="c.received_at >= ? AND c.received_at < ?")
@@ -57,7 +64,10 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failures(conn: sqlite3.Connection, ask: Ask) -> list[Failure]:
-    """The failed tries of the span's calls; of ``ask.filters`` those by model and project hold. Needs ``reading``."""
+    """The failed tries of the span's calls; of ``ask.filters`` those by model and project hold. Needs ``reading``.
+
+    Raises TooMuch.
+    """
     sums: dict[_Row, list[int]] = {}
     for row in _rows(conn, ask):
         have = sums.setdefault(row[: len(_KEY)], [0, 0, 0])
@@ -97,8 +107,10 @@ def _rows(conn: sqlite3.Connection, ask: Ask) -> Iterator[_Row]:
     folded = mark(conn, THIN_SET)
     low, high = _whole(ask)
     if low >= high or folded < 0:  # no slot that helps, or a table that is being emptied
+        _bound(conn, ((start, until),))
         yield from conn.execute(_BY_TIME, (start, until))
         return
+    _bound(conn, ((start, low), (high, until), (low, start), (until, high)))
     for since, end in ((start, low), (high, until)):
         if since < end:
             yield from conn.execute(_BY_TIME, (since, end))
@@ -109,6 +121,16 @@ def _rows(conn: sqlite3.Connection, ask: Ask) -> Iterator[_Row]:
     for grain, since, end in _slots(low, high):
         yield from conn.execute(_SUMMED, (int(grain), since, end))
     yield from conn.execute(_BY_SEQ, (folded, max(low, start), min(high, until)))
+
+
+def _bound(conn: sqlite3.Connection, cut: Iterable[tuple[int, int]]) -> None:
+    """Refuse to look at too many calls one by one."""
+    room = MOST_CUT
+    for since, end in cut:
+        if since < end:
+            room -= conn.execute(COUNT, (since, end, room + 1)).fetchone()[0]
+            if room < 0:
+                raise TooMuch(MOST_CUT - room, _ADVICE, MOST_CUT)
 
 
 def _whole(ask: Ask) -> tuple[int, int]:

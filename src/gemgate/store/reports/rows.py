@@ -29,10 +29,11 @@ _ADVICE: Final = (
 )
 _PORTION: Final = 4_000  # calls read at once, about 6 MB
 # By the time's index, so no row of the table is touched.
-_COUNT: Final = """
+COUNT: Final = """
 SELECT count(*) FROM (SELECT 1 FROM calls INDEXED BY ix_calls_received_at
 WHERE received_at >= ? AND received_at < ? LIMIT ?)
 """
+"""How many calls came in a span, counted up to a number."""
 _LAST: Final = """
 SELECT max(received_at) FROM (SELECT received_at FROM calls INDEXED BY ix_calls_received_at
 WHERE received_at >= ? AND received_at < ? ORDER BY received_at LIMIT ?)
@@ -79,7 +80,7 @@ class Cache:
         """How many calls came in ``[start, until)``, counted up to ``most``."""
         found, limit = self._counts.get((start, until), (0, 0))
         if found == limit < most:
-            found = conn.execute(_COUNT, (start, until, most)).fetchone()[0]
+            found = conn.execute(COUNT, (start, until, most)).fetchone()[0]
             self._counts[start, until] = found, most
         return min(found, most)
 
