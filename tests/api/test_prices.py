@@ -138,7 +138,7 @@ def test_every_change_is_counted_for_gateways(client: FlaskClient, settings: Set
         ({"model": "m", "input": 1, "from": "2026-13-01"}, "from"),
         ({"model": "m", "input": 1, "from": "soon"}, "from"),
         ({"model": "m", "input": 1, "from": "2026-02-01", "until": "2026-02-01"}, "until"),
-        ({"model": "m", "input": 1, "long": {"outputs": 1}}, "long"),
+        ({"model": "m", "input": 1, "long": {"outputs": 1}}, "long.outputs"),
         ({"model": "AIzaSyA1234567890abcdefghijklmnopqrstuvwx", "input": 1}, "model"),
     ],
 )
