@@ -294,10 +294,9 @@ def test_plans_of_one_answer_count_a_span_once(stage: Stage) -> None:
     assert len(heard) == 2
 
 
-def test_an_answer_bounds_what_all_its_plans_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_answer_bounds_what_all_its_plans_read(stage: Stage) -> None:
     conn = stage[0]["nothing"]
-    monkeypatch.setattr(rows, "_CACHED", COUNT)
-    cache = rows.Cache()
+    cache = rows.Cache(COUNT)
     whole = Query(start=END - 13 * DAY, until=NOW, now=NOW, facts=("calls",))
     for _ in range(3):  # what is known is not read again
         assert facts.collect(conn, whole, cache).facts[0, ()][0] == COUNT

@@ -156,15 +156,14 @@ def test_failed_tries_above_the_mark_are_found_by_seq(
             assert "SEARCH c USING INTEGER PRIMARY KEY (rowid>?)" in steps
 
 
-def test_cut_hours_of_too_many_calls_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failed, "MOST_CUT", 0)
+def test_cut_hours_of_too_many_calls_are_refused(path: Path) -> None:
     hour = DAY // 24
     with contextlib.closing(sqlite3.connect(path)) as conn:
         with connection.reading(conn), pytest.raises(TooMuch, match="whole hours"):
-            list(failed.failures(conn, Ask(start=END - 9 * DAY, until=END - hour // 2, now=END)))
+            list(failed.failures(conn, Ask(start=END - 9 * DAY, until=END - hour // 2, now=END), 0))
         until = END // hour * hour
         with connection.reading(conn):
-            assert failed.failures(conn, Ask(start=until - 8 * DAY, until=until, now=END))
+            assert failed.failures(conn, Ask(start=until - 8 * DAY, until=until, now=END), 0)
 
 
 def test_the_only_try_of_a_good_call_is_not_looked_for(path: Path) -> None:

@@ -63,13 +63,13 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     billed_nano: int
 
 
-def failures(conn: sqlite3.Connection, ask: Ask) -> list[Failure]:
+def failures(conn: sqlite3.Connection, ask: Ask, most: int = MOST_CUT) -> list[Failure]:
     """The failed tries of the span's calls; of ``ask.filters`` those by model and project hold. Needs ``reading``.
 
-    Raises TooMuch.
+    Raises TooMuch where hours that the span cuts hold over ``most`` calls.
     """
     sums: dict[_Row, list[int]] = {}
-    for row in _rows(conn, ask):
+    for row in _rows(conn, ask, most):
         have = sums.setdefault(row[: len(_KEY)], [0, 0, 0])
         for place, more in enumerate(row[len(_KEY) :]):
             have[place] += more
@@ -101,16 +101,16 @@ def failures(conn: sqlite3.Connection, ask: Ask) -> list[Failure]:
     ]
 
 
-def _rows(conn: sqlite3.Connection, ask: Ask) -> Iterator[_Row]:
+def _rows(conn: sqlite3.Connection, ask: Ask, most: int) -> Iterator[_Row]:
     """Key and sums, a key perhaps several times; what is taken off has sums below 0."""
     start, until = ask.start, ask.until
     folded = mark(conn, THIN_SET)
     low, high = _whole(ask)
     if low >= high or folded < 0:  # no slot that helps, or a table that is being emptied
-        _bound(conn, ((start, until),))
+        _bound(conn, ((start, until),), most)
         yield from conn.execute(_BY_TIME, (start, until))
         return
-    _bound(conn, ((start, low), (high, until), (low, start), (until, high)))
+    _bound(conn, ((start, low), (high, until), (low, start), (until, high)), most)
     for since, end in ((start, low), (high, until)):
         if since < end:
             yield from conn.execute(_BY_TIME, (since, end))
@@ -123,14 +123,14 @@ def _rows(conn: sqlite3.Connection, ask: Ask) -> Iterator[_Row]:
     yield from conn.execute(_BY_SEQ, (folded, max(low, start), min(high, until)))
 
 
-def _bound(conn: sqlite3.Connection, cut: Iterable[tuple[int, int]]) -> None:
+def _bound(conn: sqlite3.Connection, cut: Iterable[tuple[int, int]], most: int) -> None:
     """Refuse to look at too many calls one by one."""
-    room = MOST_CUT
+    room = most
     for since, end in cut:
         if since < end:
             room -= conn.execute(COUNT, (since, end, room + 1)).fetchone()[0]
             if room < 0:
-                raise TooMuch(MOST_CUT - room, _ADVICE, MOST_CUT)
+                raise TooMuch(most - room, _ADVICE, most)
 
 
 def _whole(ask: Ask) -> tuple[int, int]:

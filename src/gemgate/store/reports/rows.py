@@ -68,12 +68,13 @@ class Rows(NamedTuple):
 class Cache:
     """Rows that were counted, or read and taken apart, already: for further questions in the same transaction.
 
-    It bounds what all of them read: beyond its room they raise TooMuch.
+    It bounds what all of them read: beyond ``most`` calls they raise TooMuch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = _CACHED) -> None:
+        self._most = most
         self._known: dict[tuple[Any, ...], list[_Taken]] = {}
-        self._room = _CACHED
+        self._room = most
         self._counts: dict[tuple[int, int], tuple[int, int]] = {}
 
     def count(self, conn: sqlite3.Connection, start: int, until: int, most: int) -> int:
@@ -105,7 +106,7 @@ class Cache:
     ) -> list[_Taken]:
         self._room -= len(calls)
         if self._room < 0:
-            raise TooMuch(_CACHED - self._room, _ADVICE, _CACHED)
+            raise TooMuch(self._most - self._room, _ADVICE, self._most)
         in_time(conn)
         found = [(call.seq, call.received_at, fold.parts(call)) for call in calls]
         self._known[key] = found
