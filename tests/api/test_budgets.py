@@ -47,23 +47,23 @@ def test_a_budget_is_made_with_what_was_spent_changed_and_removed(
     at = context.now()
     one = intent(identity(), received_at=at, sent_at=at)
     settle(settings, [record(one, attempt(one))])
-    answer = client.post(URL, json=budget("all/day", zone="Europe/Berlin"))
+    answer = client.post(URL, json=budget("all-day", zone="Europe/Berlin"))
     assert answer.status_code == 201
     made = answer.json
     assert (made["spent"], made["left"], made["held"]) == (PLAIN.total, 10_000 - PLAIN.total, 0)
     assert made["resets_at"] > at
-    assert client.get(f"{URL}/all/day").json == made
+    assert client.get(f"{URL}/all-day").json == made
 
-    changed = client.patch(f"{URL}/all/day", json={"amount": 20_000, "soft": 1}).json
+    changed = client.patch(f"{URL}/all-day", json={"amount": 20_000, "soft": 1}).json
     assert (changed["amount"], changed["soft"], changed["spent"]) == (20_000, 1.0, PLAIN.total)
-    assert client.post(URL, json=budget("all/day")).json["code"] == "BUDGET_EXISTS"
+    assert client.post(URL, json=budget("all-day")).json["code"] == "BUDGET_EXISTS"
 
-    assert client.delete(f"{URL}/all/day").json["disabled_at"] >= at
-    again = client.delete(f"{URL}/all/day")
+    assert client.delete(f"{URL}/all-day").json["disabled_at"] >= at
+    again = client.delete(f"{URL}/all-day")
     assert (again.status_code, again.json["code"]) == (409, "BUDGET_REMOVED")
     assert client.get(URL).json["items"] == []
     assert [one["name"] for one in client.get(URL, query_string={"removed": "true"}).json["items"]] == [
-        "all/day"
+        "all-day"
     ]
     conn = reader(settings.database)
     rows = audit.listing(conn, 9, 0, {"kind": "budget"})[::-1]
