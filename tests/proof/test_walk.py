@@ -11,6 +11,7 @@ import ast
 import base64
 import contextlib
 import inspect
+import re
 import sqlite3
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -21,10 +22,12 @@ from typing import Any, Final
 import pytest
 
 from gemgate.api.app import build
+from gemgate.api.problems import MEDIA
+from gemgate.api.roles import Role, roles_of
 from gemgate.config import Settings
 from gemgate.core import access
 from gemgate.dialects.gemini import methods
-from gemgate.store import keys
+from gemgate.store import keys, tokens
 from gemgate.store.connection import visitor
 from gemgate.store.tables import metadata
 from tests.gateway.keyed import token
@@ -46,6 +49,15 @@ REFUSED: Final = {
     "elsewhere": (403, "ADDRESS_NOT_ALLOWED"),
 }
 """What each key meets, by its name; no key without one."""
+HEADERS: Final = {
+    "": "",
+    "x-goog-api-key": "{}",
+    "x-gemgate-key": "{}",
+    "x-gemgate-token": "{}",
+    "authorization": "Bearer {}",
+}
+TAKEN: Final = ("x-gemgate-token", "authorization")
+"""Where the console looks for a token of its own."""
 
 
 @pytest.fixture(scope="module")
@@ -234,18 +246,29 @@ def test_the_gateways_own_pages_need_no_key_and_ask_nobody(gateway: Gateway, ups
     assert heard(upstream) == before
 
 
-def test_the_console_shows_no_calls_whatever_the_key(gateway: Gateway, upstream: Simulator) -> None:
-    """The other port: its pages are the same with every key, for it knows none yet."""
+def test_a_virtual_key_opens_nothing_on_the_console(gateway: Gateway, upstream: Simulator) -> None:
+    """The other port, once it asks for a token: a key that opens the gateway is none there, wherever it stands."""
     before = heard(upstream)
+    with contextlib.closing(visitor(gateway.data / "gemgate.db")) as conn:
+        conn.execute("BEGIN IMMEDIATE")
+        tokens.create(conn, tokens.Token(name="walker", role="viewer", created_at=1), tokens.mint(bytes(32)))
+        conn.keep()
     app = build(Settings(data=gateway.data))
-    rules = [rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())]
-    assert "/api/v1/health" in rules
+    closed = 0
     with app.test_client() as client:
-        for path, name in product([*rules, "/v1beta/models", "/openai/v1/models"], ("", "nobody", "good")):
-            headers = {"x-goog-api-key": token(name)} if name else {}
-            answer = client.get(path, headers=headers)
-            assert answer.status_code == (200 if path in rules else 404), path
-            assert b"gemini-" not in answer.data
+        for rule in app.url_map.iter_rules():
+            needed = roles_of(app.view_functions[rule.endpoint])
+            path = re.sub(r"<(int:)?[^>]*>", lambda found: "1" if found[1] else "x", rule.rule)
+            for method, header in product(sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}), HEADERS):
+                if needed.get(method, needed.get("*")) is Role.ANYONE:
+                    continue
+                headers = {header: HEADERS[header].format(token("good"))} if header else {}
+                answer = client.open(path, method=method, headers=headers, json=None)
+                assert (answer.status_code, answer.content_type) == (401, MEDIA), (method, path, header)
+                assert answer.json["code"] == ("TOKEN_UNKNOWN" if header in TAKEN else "TOKEN_NEEDED")
+                assert b"gemini-" not in answer.data
+                closed += 1
+    assert closed > 200
     assert heard(upstream) == before
 
 
