@@ -188,7 +188,8 @@ def measure(asked: argparse.Namespace, folder: Path, scratch: Path) -> Run:
     """The gateway alone and beside a console that is asked, in turn."""
     run = Run()
     sizes(folder / "data" / "gemgate.db", run)
-    cores = Cores(0, 1)
+    # Nothing is bound to a core: people do not, and the console's reading then takes what the gateway leaves.
+    cores = Cores()
     alone: list[Leg] = []
     beside: list[Leg] = []
     lags: list[float] = []

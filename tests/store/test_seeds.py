@@ -6,10 +6,11 @@ import itertools
 from pathlib import Path
 
 import pytest
-from sampled import START, ask, identity, intent, record
+from sampled import START, ask, attempt, identity, intent, record
 
 from gemgate.config.book import load_book
 from gemgate.core.access import Keys
+from gemgate.dialects.gemini.methods import GENERATING
 from gemgate.insight import seeding
 from gemgate.insight.cubes import CELLS, TOTAL, Grain
 from gemgate.insight.seeding import Plan
@@ -161,3 +162,31 @@ def test_removing_twice_does_nothing(conn: Connection) -> None:
     (one,) = seeds.every(conn)
     assert seeds.remove(conn, one, 1_000) == 0
     assert seeds.remove(conn, one, 1_000) == 0
+
+
+def answered(conn: Connection, at: int) -> None:
+    """A call of the gateway's, with its try."""
+    one = intent(b"g" * 16, received_at=at, sent_at=at + 5, method=sorted(GENERATING)[0])
+    settle(conn, [record(one, attempt(one))])
+
+
+def test_a_gateway_that_starts_reads_no_seeded_call(conn: Connection) -> None:
+    sow(conn, 700)
+    tops = {
+        "key_hours": conn.execute("SELECT max(seq) FROM calls").fetchone()[0],
+        "use_slots": conn.execute("SELECT max(seq) FROM attempts").fetchone()[0],
+    }
+    assert {name: uses._mark(conn, name) for name in tops} == tops
+    assert uses.rates(conn, NOW - 20 * DAY) == []
+    answered(conn, NOW)
+    assert [(one.sent_at, one.requests) for one in uses.used(conn, NOW)] == [(NOW + 5, 1)]
+
+
+def test_calls_that_were_not_summed_before_a_seeding_still_are(conn: Connection) -> None:
+    answered(conn, NOW - 3_600_000_000)
+    sow(conn, 300)
+    assert uses._mark(conn, "use_slots") == 0
+    while uses.advance(conn, NOW):
+        pass
+    slot = (NOW - 3_600_000_000) // uses.SLOT * uses.SLOT
+    assert any(row[0] == slot for row in conn.execute("SELECT slot FROM use_slots"))

@@ -25,7 +25,7 @@ from gemgate.core.call import mint
 from gemgate.core.pricing import PriceBook
 from gemgate.insight.chance import Chance
 from gemgate.insight.seeding import KEY, Pattern, Plan
-from gemgate.store import boots, ledger, prices, revisions, rollups
+from gemgate.store import boots, ledger, prices, revisions, rollups, uses
 from gemgate.store.columns import ATTEMPTS, CALLS, INSERT_CALL, INSERT_CALL_TAG
 from gemgate.store.connection import SLICE as PAUSE
 from gemgate.store.connection import Connection, sliced
@@ -143,7 +143,7 @@ class Sower:
         """Write calls: when each came (UTC µs) and the place of its pattern. Needs the caller's transaction."""
         bits, molds, boot = self._chance.bits, self._molds, self.boot
         first = seq = conn.execute("SELECT ifnull(max(seq), 0) + 1 FROM calls").fetchone()[0]
-        last = conn.execute("SELECT ifnull(max(seq), 0) + 1 FROM attempts").fetchone()[0]
+        last = begun = conn.execute("SELECT ifnull(max(seq), 0) + 1 FROM attempts").fetchone()[0]
         rows: list[tuple[Any, ...]] = []
         made = ledger.Parts([], [], [], [])
         links: list[tuple[int, int]] = []
@@ -173,6 +173,7 @@ class Sower:
         ledger.insert(conn, made)
         if links:
             INSERT_CALL_TAG.rows(conn, links)
+        uses.pass_over(conn, (first - 1, seq - 1), (begun - 1, last - 1))
         conn.execute(
             "UPDATE seeds SET calls = calls + ?, low = CASE low WHEN 0 THEN ? ELSE low END, high = ?"
             " WHERE boot_id = ?",

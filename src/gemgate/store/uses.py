@@ -222,6 +222,17 @@ def advance_keys(conn: sqlite3.Connection, now: int, most: int = 2_000) -> bool:
     return bool(high < top)
 
 
+def pass_over(conn: sqlite3.Connection, calls: tuple[int, int], tries: tuple[int, int]) -> None:
+    """Leave out calls and tries that nobody made (after the first ``seq``, up to the second): a seeding's.
+
+    They are passed over where all before them is summed; a gateway that starts would else read them one by one.
+    Needs the transaction that writes them.
+    """
+    for name, (low, high) in (("key_hours", calls), ("use_slots", tries)):
+        if _mark(conn, name) == low:
+            conn.execute(_MARK, (name, high))
+
+
 def _mark(conn: sqlite3.Connection, name: str = "use_slots") -> int:
     """The last try or call that is in the sums of that name, 0 before the first."""
     row = conn.execute("SELECT seq FROM marks WHERE name = ?", (name,)).fetchone()
