@@ -23,7 +23,7 @@ from gemgate.config import load
 from gemgate.insight.cubes import SETS
 from gemgate.insight.plan import MOST_FOLDED
 from gemgate.jobs.context import Context
-from gemgate.jobs.rollup import Rollup
+from gemgate.jobs.rollup import Beside, Died, Rollup
 from gemgate.store import connection, ledger, migrate, rollup_proof
 from gemgate.store.database import FILE
 
@@ -152,3 +152,29 @@ def test_status_says_how_far_each_set_is(data: Path) -> None:
     shown = run(data, "status").output
     assert "being emptied" in shown
     assert "CALLS BEHIND" in shown
+
+
+def test_the_console_has_it_done_by_a_process_that_ends_with_it(data: Path) -> None:
+    context, job = Context(load(None, {}, {"data": data})), Beside()
+    said = job.run(context)
+    assert said.startswith("Summed ")
+    assert job.run(context) == ""  # nothing came meanwhile
+    (child,) = job._children.values()
+    child.kill()
+    child.wait()
+    assert job.run(context) == ""  # by another one
+    (second,) = job._children.values()
+    assert second.pid != child.pid
+    context.stopping.set()
+    while context.at_end:
+        context.at_end.pop()()
+    assert second.poll() == 0
+
+
+def test_a_record_that_cannot_be_folded_is_a_fault_of_the_run(data: Path) -> None:
+    context, job = Context(load(None, {}, {"data": data})), Beside()
+    (data / "gemgate.db").write_bytes(b"no database" * 400)
+    with pytest.raises(Died, match="DatabaseError at gemgate"):
+        job.run(context)
+    while context.at_end:
+        context.at_end.pop()()

@@ -28,6 +28,7 @@ from gemgate.jobs.runner import Runner
 from gemgate.jobs.table import JOBS
 
 _THREADS = 48
+_NICE = 5
 # Fewer than the 1,024 files that a process may usually have open: the record needs some.
 _CLIENTS = 900
 _IDLE = 30  # seconds after which a connection that asks nothing is closed
@@ -74,6 +75,8 @@ def main(arguments: list[str]) -> int:
 
 def _serve(settings: Settings, door: socket.socket) -> None:
     """Answer on this socket, and run the jobs beside, until told to stop."""
+    # Answers and jobs give way to the calls of a gateway on the same machine (promise P8).
+    os.nice(_NICE)
     app = build(settings)
     server = create_server(
         app,
